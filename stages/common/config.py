@@ -1,0 +1,83 @@
+"""Configuration: defaults < preset < file < ``--set a.b=value``, each a frozen pydantic model that forbids unknown fields."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from stages.common.errors import ConfigError
+
+
+class StageConfig(BaseModel):
+    """Base of every stage's configuration."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("stages.presets")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config_file(name_or_path: str) -> dict[str, Any]:
+    """A preset by name, or a YAML file by path: a mapping from stage name to that stage's fields."""
+    if name_or_path in preset_names():
+        text = resources.files("stages.presets").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
+    elif Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text("utf-8")
+    else:
+        raise ConfigError(f"no preset or file {name_or_path!r}", "Presets: " + ", ".join(preset_names()))
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name_or_path} must map stage names to settings")
+    return content
+
+
+def resolve_config(
+    config_type: type[ConfigT], section: str, source: str | None = None, overrides: Sequence[str] = ()
+) -> ConfigT:
+    """Merge the layers for one stage. Raises ``ConfigError`` naming the first wrong field and its nearest known name."""
+    fields: dict[str, Any] = {}
+    if source is not None:
+        fields = dict(load_config_file(source).get(section) or {})
+    for override in overrides:
+        _set_field(fields, override)
+    try:
+        return config_type.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError(_first_problem(error, config_type)) from error
+
+
+def _set_field(fields: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    if not separator or not dotted:
+        raise ConfigError(f"--set {override!r} is not of the form a.b=value")
+    *parents, leaf = dotted.split(".")
+    for name in parents:
+        child = fields.get(name)
+        fields[name] = dict(child) if isinstance(child, Mapping) else {}
+        fields = fields[name]
+    try:
+        fields[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
+
+
+def _first_problem(error: ValidationError, config_type: type[BaseModel]) -> str:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    near = difflib.get_close_matches(name, list(config_type.model_fields), n=1)
+    suggestion = f"; did you mean {near[0]}?" if near and problem["type"] == "extra_forbidden" else ""
+    return f"setting {name}: {problem['msg'].lower()}{suggestion}"

@@ -1,0 +1,30 @@
+"""Content hashes: canonical JSON and files, always SHA-256 in lowercase hex."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+JsonValue = Any
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """UTF-8 JSON with sorted keys and no spaces, so equal values give equal bytes. NaN and infinities raise ``ValueError``."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def hash_json(value: JsonValue) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_listing(entries: Iterable[tuple[str, int | str]]) -> str:
+    """One hash for a set of (relative POSIX path, size or digest) pairs, whatever their order."""
+    return hash_json(sorted(entries))
