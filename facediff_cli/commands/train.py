@@ -1,0 +1,145 @@
+"""``facediff train``: the first stage, the latent diffusion model, and the emotion classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facediff_cli.options import (
+    ConfigOption,
+    Device,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    OutFolderOption,
+    ResumeOption,
+    SeedOption,
+    SetOption,
+)
+from facediff_cli.stage_command import load_input, run_stage
+
+app = typer.Typer()
+_DEFAULT_PRESET = "mini"
+
+DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
+FirstStageOption = Annotated[
+    Path, typer.Option("--first-stage", metavar="RUN", help="The folder that `train vqgan` wrote.")
+]
+
+
+@app.command()
+def vqgan(
+    data: DataOption,
+    out: OutFolderOption,
+    config: ConfigOption = _DEFAULT_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the first stage: the autoencoder between pictures and latents.
+
+    Ctrl-C finishes the step and saves; `--resume` continues, and ends with the same model as an uninterrupted run.
+
+    **Examples**
+
+    * `facediff train vqgan --data runs/shards --out runs/vqgan`
+
+    * `facediff train vqgan --data runs/shards --out runs/vqgan --config affectnet-128 --device cuda --resume`
+    """
+    from stages.common.config import resolve_config
+    from stages.vqgan.config import VqganConfig
+    from stages.vqgan.run import VQGAN
+
+    run_stage(
+        VQGAN,
+        resolve_config(VqganConfig, "vqgan", config, settings or ()),
+        {"data": load_input(data, "shards")},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def ldm(
+    data: DataOption,
+    first_stage: FirstStageOption,
+    out: OutFolderOption,
+    config: ConfigOption = _DEFAULT_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the emotion-conditional latent diffusion model on the latents of a first stage.
+
+    Ctrl-C finishes the step and saves; `--resume` continues, and ends with the same model as an uninterrupted run.
+
+    **Examples**
+
+    * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm`
+
+    * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm --config affectnet-128 --resume`
+    """
+    from stages.common.config import resolve_config
+    from stages.ldm.config import LdmConfig
+    from stages.ldm.run import LDM
+
+    run_stage(
+        LDM,
+        resolve_config(LdmConfig, "ldm", config, settings or ()),
+        {"data": load_input(data, "shards"), "first_stage": load_input(first_stage, "first_stage")},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def emotion(
+    data: DataOption,
+    out: OutFolderOption,
+    config: ConfigOption = _DEFAULT_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the emotion classifier that reads the source label of a photo.
+
+    **Examples**
+
+    * `facediff train emotion --data runs/shards --out runs/emotion`
+
+    * `facediff train emotion --data runs/shards --out runs/emotion --set steps=2000`
+    """
+    from stages.common.config import resolve_config
+    from stages.emotion.config import EmotionConfig
+    from stages.emotion.run import EMOTION
+
+    run_stage(
+        EMOTION,
+        resolve_config(EmotionConfig, "emotion", config, settings or ()),
+        {"data": load_input(data, "shards")},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

@@ -1,0 +1,35 @@
+"""The options that several commands share, so that each has one name and one help text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Device(StrEnum):
+    """Where networks run: ``auto`` takes CUDA where there is one."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
+OutFolderOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; it appears only when it is complete.")
+]
+ConfigOption = Annotated[
+    str | None, typer.Option("--config", "-c", metavar="NAME|FILE", help="A preset by name, or a YAML file.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=VALUE", help="Change one setting (repeatable); stronger than --config."),
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
+WorkersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes that work side by side.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and inputs give equal results.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]
