@@ -1,0 +1,153 @@
+"""From one photo to one row and, if all is well, one aligned face."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.align.config import AlignConfig
+from stages.align.sources import Sample
+from stages.common.errors import BadInputError
+from stages.common.face.canonical import canonical_landmarks
+from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.similarity import estimate_similarity
+from stages.common.face.warp import align_face
+from stages.common.images import decode_rgb, read_bytes
+
+OK = "ok"
+GREY = "grey"
+DUPLICATE = "duplicate"
+_BLUR_SIZE_PX = 128
+_GREY_SPREAD = 2.0
+
+
+@dataclass(slots=True)
+class FaceRow:
+    """One row of ``faces.parquet``; ``status`` is "ok" or the reason of the rejection. Boxes and landmarks are in photo pixels."""
+
+    sample_key: str
+    source_path: str
+    source_sha256: str
+    emotion: str | None
+    identity: str | None
+    split: str
+    grey: bool
+    status: str
+    face_path: str | None
+    box_xyxy: list[float] = field(default_factory=list)
+    landmarks: list[float] = field(default_factory=list)
+    transform: list[float] = field(default_factory=list)
+    blur_score: float | None = None
+    detector: str = ""
+
+
+class FaceMaker:
+    """Finds, judges and cuts the face of each sample; one instance a process."""
+
+    def __init__(self, config: AlignConfig, root: Path, detector: FaceDetector) -> None:
+        self._config = config
+        self._root = root
+        self._detector = detector
+
+    def make(self, sample: Sample) -> tuple[FaceRow, bytes | None]:
+        """The sample's row, and the JPEG of its face if the status is "ok"."""
+        row = FaceRow(
+            sample_key=sample_key(sample.source_path),
+            source_path=sample.source_path,
+            source_sha256="",
+            emotion=sample.emotion,
+            identity=sample.identity,
+            split=sample.split,
+            grey=bool(sample.grey),
+            status=sample.rejection or OK,
+            face_path=None,
+            detector=self._detector.name,
+        )
+        if sample.rejection or (self._config.colour_only and sample.grey):
+            row.status = sample.rejection or GREY
+            return row, None
+        try:
+            content = read_bytes(self._root / sample.source_path)
+            row.source_sha256 = hashlib.sha256(content).hexdigest()
+            rgb = decode_rgb(content, sample.source_path)
+        except BadInputError as error:
+            row.status = error.reason
+            return row, None
+        crop = self._cut(rgb, row)
+        if crop is None:
+            return row, None
+        if sample.grey is None:
+            row.grey = is_grey(crop)
+        if row.grey and self._config.colour_only:
+            row.status = GREY
+            return row, None
+        return row, encode_jpeg(crop, self._config.jpeg_quality)
+
+    def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> NDArray[np.uint8] | None:
+        faces = self._detector(rgb)
+        if not faces:
+            row.status = "no face"
+            return None
+        face = min(faces, key=lambda f: _distance_px(f, rgb)) if self._config.several == "central" else faces[0]
+        row.box_xyxy = [float(v) for v in face.box_xyxy]
+        row.landmarks = [float(v) for v in face.landmarks.ravel()]
+        if len(faces) > 1 and self._config.several == "reject":
+            row.status = "several faces"
+            return None
+        if face.side_px < self._config.min_face_px:
+            row.status = "too small"
+            return None
+        crop, matrix = cut_face(rgb, face, self._config.size_px)
+        row.transform = [float(v) for v in matrix.ravel()]
+        row.blur_score = sharpness(crop if crop.shape[0] == _BLUR_SIZE_PX else cut_face(rgb, face, _BLUR_SIZE_PX)[0])
+        if row.blur_score < self._config.min_blur:
+            row.status = "blurred"
+            return None
+        return crop
+
+
+def _distance_px(face: Face, rgb: NDArray[np.uint8]) -> float:
+    left, top, right, bottom = face.box_xyxy
+    return float(np.hypot((left + right - rgb.shape[1]) / 2, (top + bottom - rgb.shape[0]) / 2))
+
+
+def cut_face(rgb: NDArray[np.uint8], face: Face, size_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The aligned crop of a face, and the (2, 3) transform from photo pixels to crop pixels."""
+    matrix = estimate_similarity(face.landmarks, _canonical(size_px))
+    return align_face(rgb, matrix, size_px), matrix
+
+
+def sharpness(crop: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of the grey values, rounded so that rows are equal wherever the crop is."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return round(float(cv2.Laplacian(grey, cv2.CV_64F).var()), 3)
+
+
+def is_grey(crop: NDArray[np.uint8]) -> bool:
+    """Whether the channels hardly differ: a black-and-white photo, even after JPEG's rounding."""
+    return float((crop.max(axis=2) - crop.min(axis=2)).mean()) < _GREY_SPREAD
+
+
+def encode_jpeg(crop: NDArray[np.uint8], quality: int) -> bytes:
+    """JPEG without chroma subsampling, which would cost a small face its colour detail."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), options)
+    return bytes(content)
+
+
+def sample_key(source_path: str) -> str:
+    """A readable name that is unique and free of dots (a tar of samples splits names at the first dot)."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(source_path).stem)[:40]
+    return f"{stem}-{hashlib.sha256(source_path.encode()).hexdigest()[:10]}"
+
+
+@cache
+def _canonical(size_px: int) -> NDArray[np.float64]:
+    return canonical_landmarks(size_px)

@@ -1,0 +1,1 @@
+"""Finding faces and moving them onto canonical coordinates."""

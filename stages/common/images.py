@@ -1,0 +1,83 @@
+"""Reading photos of any kind into upright 8-bit RGB."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from stages.common.errors import BadInputError
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode a photo to (H, W, 3) RGB, turned upright by its EXIF orientation.
+
+    Raises ``BadInputError`` with reason "missing", "not a file", "empty", "too large" or "unreadable".
+    """
+    return decode_rgb(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a photo file. Raises ``BadInputError`` with reason "missing", "not a file", "empty" or "unreadable"."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path} does not exist", reason="missing") from error
+    except IsADirectoryError as error:
+        raise BadInputError(f"{path} is a folder", "Give a photo", reason="not a file") from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}", reason="unreadable") from error
+    if not content:
+        raise BadInputError(f"{path} is empty", reason="empty")
+    return content
+
+
+def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
+    """Decode the bytes of a photo as ``read_rgb`` does; ``name`` is only for messages."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                image.load()
+                upright = ImageOps.exif_transpose(image)
+                return np.ascontiguousarray(_to_rgb(upright))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise BadInputError(f"{name} has more than {limit} megapixels", "Shrink it first", reason="too large") from error
+    except Image.UnidentifiedImageError as error:
+        raise BadInputError(f"{name} is not a picture in a known format", reason="unreadable") from error
+    except Exception as error:
+        # Pillow's decoders and its EXIF parser let many kinds of error through for damaged files.
+        raise BadInputError(f"{name} is damaged: {_one_line(error)}", reason="unreadable") from error
+
+
+def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return np.asarray(image)
+    if image.mode.startswith(("I", "F")):
+        grey = _to_8_bit(np.asarray(image))
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _to_8_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Integers are taken as 16-bit unless all fit in 8 bits, floats as 0..1 unless some exceed it."""
+    scaled = np.asarray(values, dtype=np.float64)
+    if values.dtype.kind == "f":
+        scaled = scaled * 255 if scaled.max() <= 1 else scaled
+    elif values.dtype.itemsize == 2 or scaled.max() > 255:
+        scaled = scaled / 257
+    return np.clip(np.rint(np.nan_to_num(scaled)), 0, 255).astype(np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
