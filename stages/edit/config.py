@@ -1,0 +1,66 @@
+"""What one edit is: every setting that changes the result."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from stages.common.config import StageConfig
+from stages.common.emotions import parse_emotion
+from stages.common.errors import ConfigError
+from stages.edit.blend import BlendMode
+
+DEFAULT_GUIDANCE = 3.0
+
+
+class EditConfig(StageConfig):
+    """``strength`` is the timestep t0 that the face is inverted to; ``guidance`` None takes the model's own.
+
+    ``face`` counts from the left, starting at 1.
+    """
+
+    emotion: str
+    source: str = "auto"
+    strength: int = Field(500, ge=1, le=1000)
+    guidance: float | None = Field(None, ge=0, le=50)
+    steps: int = Field(40, ge=1, le=1000)
+    blend: BlendMode = "delta"
+    face: Literal["largest", "all"] | int = "largest"
+    crop_only: bool = False
+    seed: int = 0
+
+    @field_validator("emotion")
+    @classmethod
+    def _canonical_emotion(cls, value: str) -> str:
+        return parse_emotion(value)
+
+    @field_validator("source")
+    @classmethod
+    def _canonical_source(cls, value: str) -> str:
+        return "auto" if value.strip().lower() == "auto" else parse_emotion(value)
+
+    @field_validator("face", mode="before")
+    @classmethod
+    def _face_number(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> EditConfig:
+        if self.steps > self.strength:
+            raise ValueError(f"{self.steps} steps need a strength of {self.steps} or more")
+        if isinstance(self.face, int) and self.face < 1:
+            raise ValueError("faces are counted from 1")
+        return self
+
+
+def make_edit_config(**fields: Any) -> EditConfig:
+    """``EditConfig`` from command line values; raises ``ConfigError`` that names the first wrong option."""
+    try:
+        return EditConfig.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = f"--{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else ""
+        if problem["loc"] and problem["loc"][0] == "face":
+            raise ConfigError(f"--face {fields.get('face')!r} must be a number from 1, all or largest") from error
+        raise ConfigError(option + problem["msg"].removeprefix("Value error, ")) from error

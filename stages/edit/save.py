@@ -1,0 +1,149 @@
+"""Encode an edited photo as it came, and decide and check where it goes before any long computation."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stages.common.errors import BadInputError, ConfigError
+from stages.common.manifest import write_atomically
+from stages.common.png_chunks import icc_chunk, insert_chunks
+from stages.common.provenance import embed_provenance
+from stages.edit.photo import ORIENTATION_TAG, FileFormat, Photo, Pixels, upright
+
+JPEG_QUALITY = 95
+_PNG_COMPRESSION = 4
+_FORMATS: dict[str, FileFormat] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_EXIF_PREFIX = b"Exif\0\0"
+
+
+def plan_outputs(
+    photos: Sequence[Path], out: Path | None, emotion: str, *, crop_only: bool = False, as_folder: bool = False
+) -> list[Path]:
+    """Where each photo's edit goes: ``<stem>-<emotion>.<suffix>`` in the current folder or in ``out``, or ``out``.
+
+    ``out`` is a folder when it exists as one, when ``as_folder``, or when there are several photos.
+    Raises ``ConfigError`` when two results, or a result and an input, would share a path.
+    """
+    folder = out is None or as_folder or out.is_dir() or len(photos) > 1
+    planned = []
+    for photo in photos:
+        if out is not None and not folder:
+            if out.suffix.lower() not in _FORMATS:
+                raise ConfigError(f"--out {out} must end in .png or .jpg", "Or give a folder: end it with /")
+            planned.append(out)
+            continue
+        suffix = (
+            ".jpg" if photo.suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"} and not crop_only else ".png"
+        )
+        name = f"{photo.stem}-{emotion}{'-crop' if crop_only else ''}{suffix}"
+        planned.append((out or Path()) / name)
+    taken = {photo.absolute() for photo in photos}
+    for path in planned:
+        if path.absolute() in taken:
+            raise ConfigError(f"{path} would be written twice, or over its own source", "Choose another --out")
+        taken.add(path.absolute())
+    return planned
+
+
+def check_writable(path: Path, *, create: bool) -> None:
+    """Raise ``BadInputError`` unless ``path`` can be written; ``create`` makes its folder and really tries."""
+    folder = path.parent
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        else:
+            while not folder.exists():
+                folder = folder.parent
+            if not folder.is_dir() or not os.access(folder, os.W_OK):
+                raise NotADirectoryError(20, f"{folder} is not a writable folder")
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be written: {error.strerror or error}", reason="unwritable") from error
+
+
+def save_photo(path: Path, photo: Photo, stored_HWC: Pixels, record: Mapping[str, Any]) -> None:
+    """Write an edit (pixels laid out like ``photo.stored_HWC``) atomically, in the format that ``path`` names."""
+    file_format = _FORMATS[path.suffix.lower()]
+    encoded = encode_photo(photo, stored_HWC, file_format)
+    _write(path, embed_provenance(encoded, record, photo.xmp))
+
+
+def save_crop(path: Path, crop_HWC: NDArray[np.uint8], *, grey: bool, record: Mapping[str, Any]) -> None:
+    """Write an aligned crop (S, S, 3) atomically; a greyscale photo's crop is greyscale."""
+    image = Image.fromarray(crop_HWC)
+    stream = io.BytesIO()
+    if grey:
+        image = image.convert("L")
+    image.save(stream, _FORMATS[path.suffix.lower()], quality=JPEG_QUALITY, subsampling=0)
+    _write(path, embed_provenance(stream.getvalue(), record))
+
+
+def encode_photo(photo: Photo, stored_HWC: Pixels, file_format: FileFormat) -> bytes:
+    """File bytes with the photo's size, bit depth, alpha, orientation, profile and EXIF, as far as the format can."""
+    exif = photo.exif
+    if file_format == "PNG" and photo.file_format != "PNG" and photo.orientation != 1:
+        # Many programs ignore a PNG's EXIF, so what was not a PNG before is stored upright.
+        stored_HWC = np.ascontiguousarray(upright(stored_HWC, photo.orientation))
+        exif = _without_orientation(exif)
+    if file_format == "JPEG":
+        return _encode_jpeg(photo, stored_HWC, exif)
+    chunks = list(photo.png_chunks)
+    if photo.file_format != "PNG":
+        chunks += [icc_chunk(photo.icc)] if photo.icc else []
+        chunks += [(b"eXIf", exif.removeprefix(_EXIF_PREFIX))] if exif else []
+    return insert_chunks(_encode_png_pixels(stored_HWC), chunks)
+
+
+def _encode_png_pixels(stored_HWC: Pixels) -> bytes:
+    channels = stored_HWC.shape[2]
+    if channels == 2:
+        stream = io.BytesIO()
+        Image.fromarray(stored_HWC).save(stream, "PNG", compress_level=_PNG_COMPRESSION)
+        return stream.getvalue()
+    if channels >= 3:
+        stored_HWC = cv2.cvtColor(stored_HWC, cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA)
+    done, encoded = cv2.imencode(".png", stored_HWC, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])
+    if not done:
+        raise BadInputError("the picture cannot be encoded as PNG", reason="unwritable")
+    return bytes(encoded.tobytes())
+
+
+def _encode_jpeg(photo: Photo, stored_HWC: Pixels, exif: bytes) -> bytes:
+    pixels = stored_HWC
+    if pixels.dtype == np.uint16:
+        pixels = cv2.convertScaleAbs(pixels, alpha=1 / 257).reshape(pixels.shape)
+    if pixels.shape[2] in {2, 4}:
+        # JPEG has no alpha: over white, as most viewers show it.
+        alpha = pixels[..., -1:].astype(np.uint16)
+        pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    stream = io.BytesIO()
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=photo.icc or None, exif=exif or b"")
+    return stream.getvalue()
+
+
+def _without_orientation(exif: bytes) -> bytes:
+    fields = Image.Exif()
+    fields.load(exif)
+    fields[ORIENTATION_TAG] = 1
+    return fields.tobytes()
+
+
+def _write(path: Path, encoded: bytes) -> None:
+    try:
+        write_atomically(path, encoded)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be written: {error.strerror}", reason="unwritable") from error
