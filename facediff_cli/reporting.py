@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
+    from rich.progress import Task as RichTask
     from rich.progress import TaskID
 
     from stages.common.progress import Task
@@ -21,7 +22,7 @@ PLAIN_INTERVAL_S = 10.0
 
 
 def emit(payload: Mapping[str, Any], as_json: bool, render: Callable[[Console], None]) -> None:
-    """Show a result on stdout: one JSON object if ``as_json``, else what ``render`` prints. A closed pipe is no error."""
+    """Show a result on stdout: one JSON object if ``as_json``, else what ``render`` prints. A closed pipe is fine."""
     try:
         if as_json:
             print(json.dumps(payload, indent=2, ensure_ascii=False), flush=True)
@@ -58,7 +59,7 @@ def _silence_stdout() -> None:
 
 
 class RichProgress:
-    """``stages.common.progress.Progress`` on stderr: bars with rate and remaining time, or now and then a plain line."""
+    """``stages.common.progress.Progress`` on stderr: bars with rate and remaining time, or a plain line at times."""
 
     def __init__(self, *, plain: bool | None = None) -> None:
         from rich.console import Console
@@ -126,7 +127,7 @@ class _PlainTask:
         elapsed_s = time.monotonic() - self._started_s
         rate_hz = (self._done - self._before) / elapsed_s if elapsed_s > 0 else 0.0
         parts = [f"{self._description}: {self._done}/{self._total}", f"{rate_hz:.3g}/s"]
-        if 0 < rate_hz and self._done < self._total:
+        if rate_hz > 0 and self._done < self._total:
             parts.append(f"{format_duration((self._total - self._done) / rate_hz)} left")
         if self._fields:
             parts.append(format_fields(self._fields))
@@ -146,14 +147,11 @@ def format_duration(seconds: float) -> str:
 
 def format_size(count: int) -> str:
     """A number of bytes for people: ``31.2 MiB``."""
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            break
-        size /= 1024
-    else:
-        unit = "TiB"
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+    if count < 1024:
+        return f"{count} bytes"
+    units = ("KiB", "MiB", "GiB", "TiB")
+    power = min((count.bit_length() - 1) // 10, len(units))
+    return f"{count / 1024**power:.1f} {units[power - 1]}"
 
 
 def _make_bars(console: Console) -> Bars:
@@ -162,14 +160,13 @@ def _make_bars(console: Console) -> Bars:
         MofNCompleteColumn,
         Progress,
         ProgressColumn,
-        Task,
         TextColumn,
         TimeRemainingColumn,
     )
     from rich.text import Text
 
     class RateColumn(ProgressColumn):
-        def render(self, task: Task) -> Text:
+        def render(self, task: RichTask) -> Text:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:.3g}/s" if speed else "", style="progress.data.speed")
 

@@ -35,12 +35,13 @@ def run_stage(
 ) -> None:
     """Plan ``spec`` if ``dry_run`` (nothing is written), else execute it, and print the plan or the result.
 
-    The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run exits with the code
-    that the run itself would exit with when ``out`` cannot be used.
+    The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run leaves with the
+    code of the run itself when ``out`` cannot be used.
     """
     from stages.common.engine import PlanStatus, execute, plan
     from stages.common.errors import ResumeConflictError
 
+    out = _named(out)
     planned = plan(spec, config, inputs, out, seed=seed)
     if dry_run:
         refused = planned.status is PlanStatus.CONFLICT or (planned.status is PlanStatus.UNFINISHED and not resume)
@@ -63,6 +64,11 @@ def run_stage(
             should_stop=should_stop,
         )
     show_artifact(artifact, as_json, up_to_date=planned.status is PlanStatus.UP_TO_DATE)
+
+
+def _named(out: Path) -> Path:
+    """A path with a last component, which the engine needs to name the folder beside it: ``.`` has none."""
+    return out if out.name not in {"", ".."} else out.resolve()
 
 
 def load_input(path: Path, kind: str) -> Artifact:

@@ -127,11 +127,12 @@ def describe_outputs(root: Path, counts_by_path: Mapping[str, int]) -> tuple[Out
             bytes=(root / relative).stat().st_size,
             count=counts_by_path.get(relative, 1),
         )
-        for relative in sorted(_content_files(root))
+        for relative in sorted(list_content_files(root))
     )
 
 
-def _content_files(root: Path) -> Iterator[str]:
+def list_content_files(root: Path) -> Iterator[str]:
+    """Relative POSIX paths of all files below ``root`` except its manifest and its parents' manifests."""
     for folder, _, names in os.walk(root):
         for name in names:
             relative = (Path(folder) / name).relative_to(root).as_posix()

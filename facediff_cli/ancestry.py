@@ -1,0 +1,85 @@
+"""Find the manifest behind any file that facediff wrote, and the tree of what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from stages.common.manifest import Artifact, Manifest
+
+_PICTURES = {".png", ".jpg", ".jpeg"}
+
+
+def find_artifact(path: Path) -> Artifact:
+    """The artifact at ``path``, or the innermost one that the file ``path`` lies in. Raises ``BadInputError``."""
+    from stages.common.errors import BadInputError
+    from stages.common.manifest import MANIFEST_NAME, load_artifact
+
+    if not path.exists():
+        raise BadInputError(f"no file or folder {path}", reason="missing")
+    if path.is_dir() or path.name == MANIFEST_NAME:
+        return load_artifact(path)
+    for folder in path.resolve().parents:
+        if (folder / MANIFEST_NAME).is_file():
+            return load_artifact(folder)
+    raise BadInputError(f"{path} is no part of anything that facediff wrote", reason="unknown")
+
+
+def find_provenance(path: Path) -> dict[str, Any] | None:
+    """The record inside an edited PNG or JPEG; None for everything else."""
+    if path.suffix.lower() not in _PICTURES or not path.is_file():
+        return None
+    from stages.common.provenance import read_provenance
+
+    return read_provenance(path)
+
+
+def build_tree(artifact: Artifact) -> dict[str, Any]:
+    """Nested ``{role, kind, id, stage, inputs}``; ancestors whose manifests are not at hand have no ``stage``."""
+    from stages.common.manifest import load_parents
+
+    known = {artifact.manifest.artifact_id: artifact.manifest, **load_parents(artifact)}
+    return _node(known, artifact.manifest.kind.value, artifact.manifest.artifact_id, None)
+
+
+def picture_tree(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """A picture above the model that made it; the model's own tree where the store holds it."""
+    from stages.common.manifest import load_artifact
+    from stages.common.weights import list_models
+
+    model = provenance.get("model")
+    wanted = model.get("artifact_id") if isinstance(model, Mapping) else None
+    found = (load_artifact(entry.root) for entry in list_models())
+    trees = [build_tree(artifact) for artifact in found if artifact.manifest.artifact_id == wanted]
+    inputs = trees or ([{"kind": "model", "id": wanted, "inputs": []}] if wanted else [])
+    return {"kind": "picture", "id": path.name, "stage": "edit", "inputs": inputs, "provenance": dict(provenance)}
+
+
+def render_tree(node: Mapping[str, Any]) -> Tree:
+    from rich.tree import Tree
+
+    tree = Tree(_label(node))
+    for child in node["inputs"]:
+        tree.add(render_tree(child))
+    return tree
+
+
+def _node(known: Mapping[str, Manifest], kind: str, artifact_id: str, role: str | None) -> dict[str, Any]:
+    node: dict[str, Any] = {"kind": kind, "id": artifact_id, "inputs": []}
+    if role is not None:
+        node["role"] = role
+    manifest = known.get(artifact_id)
+    if manifest is not None:
+        node["stage"] = manifest.stage.name
+        node["inputs"] = [_node(known, i.kind.value, i.id, i.role) for i in manifest.inputs]
+    return node
+
+
+def _label(node: Mapping[str, Any]) -> str:
+    role = f"{node['role']}: " if "role" in node else ""
+    made_by = f" by {node['stage']}" if node.get("stage") not in {None, "source"} else ""
+    return f"{role}{node['kind']} {node['id'][:16]}{made_by}"

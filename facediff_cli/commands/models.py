@@ -1,0 +1,118 @@
+"""``facediff models``: find, check and describe models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facediff_cli.options import JsonOption
+from facediff_cli.reporting import emit, format_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer()
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model's name, or a folder with a manifest.")]
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the models that came with facediff and those in the cache folder (`$FACEDIFF_HOME/models`).
+
+    **Examples**
+
+    * `facediff models list`
+    """
+    from stages.common.weights import cache_folder, list_models
+
+    entries = list_models()
+    payload = {
+        "models": [{"name": e.name, "path": str(e.root), "bundled": e.bundled} for e in entries],
+        "cache": str(cache_folder()),
+    }
+
+    def render(console: Console) -> None:
+        for entry in entries:
+            origin = "bundled" if entry.bundled else "cached"
+            console.print(f"{entry.name:<20} {origin:<8} {entry.root}", markup=False)
+        if not entries:
+            console.print(f"no models; the cache folder is {cache_folder()}", markup=False)
+
+    emit(payload, as_json, render)
+
+
+@app.command()
+def path(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Print the folder of a model, for use in scripts.
+
+    **Examples**
+
+    * `ls $(facediff models path facediff-mini)`
+    """
+    from stages.common.weights import find_model
+
+    root = str(find_model(name).root.resolve())
+    emit({"path": root}, as_json, lambda console: console.print(root, markup=False))
+
+
+@app.command()
+def verify(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Check every file of a model against its manifest: nothing altered, nothing missing, nothing added.
+
+    **Examples**
+
+    * `facediff models verify facediff-mini`
+
+    * `facediff models verify runs/ldm`
+    """
+    from stages.common.weights import resolve_model
+
+    artifact = resolve_model(name)
+    files = len(artifact.manifest.outputs)
+    payload = {"path": str(artifact.root), "artifact_id": artifact.manifest.artifact_id, "files": files, "problems": []}
+    emit(payload, as_json, lambda console: console.print(f"{artifact.root}: {files} files as written", markup=False))
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR|PRESET", help="A model, or a preset of `facediff train`.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model's networks with their parameter counts and sizes, its noise schedule, licence and emotions.
+
+    **Examples**
+
+    * `facediff models describe facediff-mini`
+
+    * `facediff models describe affectnet-128 --json`
+    """
+    from facediff_cli.model_report import describe_folder, describe_preset
+    from stages.common.config import preset_names
+    from stages.common.errors import MissingModelError
+    from stages.common.weights import find_model
+
+    try:
+        report = describe_folder(find_model(name))
+    except MissingModelError as error:
+        presets = preset_names()
+        if name not in presets:
+            raise MissingModelError(error.what, f"{error.hint}; presets: {', '.join(presets)}") from error
+        report = describe_preset(name)
+    emit(report, as_json, lambda console: _render_report(console, report))
+
+
+def _render_report(console: Console, report: dict[str, Any]) -> None:
+    console.print(f"{report['name']}  {report['kind']}", markup=False, style="bold")
+    for name, network in report["networks"].items():
+        size = f"  {format_size(network['bytes']):>12}" if "bytes" in network else ""
+        console.print(f"  {name:<20} {network['parameters']:>14,} parameters{size}", markup=False)
+    size = f"  {format_size(report['bytes']):>12}" if "bytes" in report else ""
+    console.print(f"  {'together':<20} {report['parameters']:>14,} parameters{size}", markup=False)
+    if report.get("schedule"):
+        console.print("  schedule   " + ", ".join(f"{k} {v}" for k, v in report["schedule"].items()), markup=False)
+    if report.get("licence"):
+        console.print(f"  licence    {report['licence']}", markup=False)
+    if report.get("emotions"):
+        console.print(f"  emotions   {', '.join(report['emotions'])}", markup=False)

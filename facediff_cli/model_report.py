@@ -1,0 +1,106 @@
+"""What a model consists of: read from its files, or for a preset from networks that are built without memory."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from stages.common.manifest import Artifact
+
+SettingT = TypeVar("SettingT")
+_SCHEDULE_FIELDS = ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "prediction_type")
+
+
+def describe_folder(artifact: Artifact) -> dict[str, Any]:
+    """Networks (parameters, bytes on disk), schedule, licence and emotions of a model, from its files' headers."""
+    manifest = artifact.manifest
+    networks: dict[str, dict[str, Any]] = {}
+    for output in manifest.outputs:
+        if output.path.endswith(".safetensors"):
+            network = networks.setdefault(_network_name(output.path), {"parameters": 0, "bytes": 0})
+            network["parameters"] += count_parameters(artifact.path(output.path))
+            network["bytes"] += output.bytes
+    return {
+        "name": artifact.root.name,
+        "kind": manifest.kind.value,
+        "artifact_id": manifest.artifact_id,
+        "networks": networks,
+        "parameters": sum(n["parameters"] for n in networks.values()),
+        "bytes": sum(o.bytes for o in manifest.outputs),
+        "schedule": _read_schedule(artifact),
+        "licence": _read_licence(artifact.root / "README.md"),
+        "emotions": list(manifest.metrics.get("supported", ())),
+    }
+
+
+def describe_preset(name: str) -> dict[str, Any]:
+    """Networks and schedule that the training commands would build from a preset."""
+    import torch
+
+    from stages.common.config import resolve_config
+    from stages.ldm.config import LdmConfig
+    from stages.models.denoiser import DenoiserConfig, build_denoiser
+    from stages.models.first_stage import FirstStageConfig, build_first_stage
+    from stages.vqgan.config import VqganConfig
+
+    vqgan = resolve_config(VqganConfig, "vqgan", name)
+    ldm = resolve_config(LdmConfig, "ldm", name)
+    with torch.device("meta"):
+        first_stage = build_first_stage(_find_setting(vqgan, FirstStageConfig))
+        denoiser = build_denoiser(_find_setting(ldm, DenoiserConfig))
+    modules = {"vqvae": first_stage, "unet": denoiser.unet, "emotion_embedding": denoiser.emotion_embedding}
+    networks = {key: {"parameters": sum(p.numel() for p in module.parameters())} for key, module in modules.items()}
+    return {
+        "name": name,
+        "kind": "preset",
+        "networks": networks,
+        "parameters": sum(n["parameters"] for n in networks.values()),
+        "config": {"vqgan": vqgan.model_dump(mode="json"), "ldm": ldm.model_dump(mode="json")},
+    }
+
+
+def count_parameters(path: Path) -> int:
+    """Elements of all tensors in a safetensors file, from its header. Raises ``MissingModelError`` if there is none."""
+    from stages.common.errors import MissingModelError
+
+    try:
+        with path.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    except (OSError, ValueError, OverflowError) as error:
+        raise MissingModelError(f"{path} is not a safetensors file") from error
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _network_name(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return folder or name.removesuffix(".safetensors")
+
+
+def _read_schedule(artifact: Artifact) -> dict[str, Any]:
+    path = artifact.path("scheduler/scheduler_config.json")
+    if not path.is_file():
+        return {}
+    stored: Mapping[str, Any] = json.loads(path.read_bytes())
+    return {field: stored[field] for field in _SCHEDULE_FIELDS if field in stored}
+
+
+def _read_licence(card: Path) -> str | None:
+    import yaml
+
+    if not card.is_file():
+        return None
+    parts = card.read_text("utf-8").split("---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return None
+    front_matter = yaml.safe_load(parts[1])
+    return front_matter.get("license") if isinstance(front_matter, dict) else None
+
+
+def _find_setting(config: BaseModel, wanted: type[SettingT]) -> SettingT:
+    return next(value for _, value in config if isinstance(value, wanted))
