@@ -22,9 +22,9 @@ class EditConfig(StageConfig):
 
     emotion: str
     source: str = "auto"
-    strength: int = Field(500, ge=1, le=1000)
-    guidance: float | None = Field(None, ge=0, le=50)
-    steps: int = Field(40, ge=1, le=1000)
+    strength: int = Field(default=500, ge=1, le=1000)
+    guidance: float | None = Field(default=None, ge=0, le=50)
+    steps: int = Field(default=40, ge=1, le=1000)
     blend: BlendMode = "delta"
     face: Literal["largest", "all"] | int = "largest"
     crop_only: bool = False

@@ -6,7 +6,7 @@ Shapes: B faces, C = 3, S crop size in pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -82,6 +82,10 @@ class EditResult:
     guidance: float
     provenance: Mapping[str, Any]
 
+    def without_pixels(self) -> EditResult:
+        """The same without the full-size photo."""
+        return replace(self, stored_HWC=np.empty((0, 0, 0), np.uint8))
+
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
@@ -93,7 +97,7 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
 def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config: EditConfig) -> EditResult:
     """Edit the chosen faces of ``photo`` into ``config.emotion``; pixels outside their masks are returned bit for bit.
 
-    Raises ``BadInputError`` ("no_face", "no_such_face") and ``ConfigError`` (an emotion that the model has not learned).
+    Raises ``BadInputError`` ("no face", "no such face") and ``ConfigError`` (an emotion not learned).
     """
     check_supported(editor, config)
     rgb = upright_rgb(photo)
@@ -143,7 +147,7 @@ def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> lis
     """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first."""
     if not faces:
         raise BadInputError(
-            f"no face found in {photo.path}", "Is it turned away, covered, or very small?", reason="no_face"
+            f"no face found in {photo.path}", "Is it turned away, covered, or very small?", reason="no face"
         )
     if config.face == "largest":
         return [faces[0]]
@@ -152,7 +156,7 @@ def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> lis
         return from_left
     if config.face > len(from_left):
         raise BadInputError(
-            f"{photo.path} has {len(from_left)} face(s)", f"--face {config.face} does not exist", reason="no_such_face"
+            f"{photo.path} has {len(from_left)} face(s)", f"--face {config.face} does not exist", reason="no such face"
         )
     return [from_left[config.face - 1]]
 
