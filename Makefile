@@ -1,0 +1,56 @@
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK_EXTRAS := --extra train --extra dev --extra docs
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint format e2e bench docs golden schemas lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Install facediff and its pinned dependencies into .venv (uv, else pip)
+
+$(STAMP): requirements.lock pyproject.toml
+	@sh scripts/install.sh $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## Edit a portrait into every emotion: demo/sheet.png
+	$(BIN)/facediff demo --out demo
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest
+
+check: lint test ## All that must pass before a change goes in: lint, types, layers, tests
+
+lint: $(STAMP) ## Formatting, ruff, mypy and the import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+e2e: $(STAMP) ## Only the tests that run whole commands on real pictures
+	$(BIN)/python -m pytest -m e2e
+
+bench: $(STAMP) ## Measure speed, memory and edit quality, as tables
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP) ## Build the documentation into build/site
+	$(BIN)/mkdocs build --strict --quiet
+
+golden: $(STAMP) ## Accept the current help texts as right
+	FACEDIFF_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+schemas: $(STAMP) ## Write the JSON Schemas in manifests/schema again
+	$(BIN)/python manifests/generate.py
+
+lock: ## Resolve requirements.lock again (needs uv)
+	uv pip compile pyproject.toml $(LOCK_EXTRAS) --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
