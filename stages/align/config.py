@@ -11,7 +11,7 @@ from stages.common.face.detect import DetectorName
 
 
 class AlignConfig(StageConfig):
-    """Settings of the align stage. ``size_px`` is the side of the square crops; ``limit`` takes the first photos in order of path."""
+    """Settings of the align stage. ``size_px`` is the side of a crop; ``limit`` takes the first photos by path."""
 
     detector: DetectorName = "auto"
     size_px: int = Field(default=128, ge=16, le=2048)
@@ -20,8 +20,8 @@ class AlignConfig(StageConfig):
     """Which of several faces is meant: the largest, the one nearest the middle (LFW's labels), or none."""
     min_face_px: int = Field(default=48, ge=1)
     min_blur: float = Field(default=15.0, ge=0)
-    """Least variance of the Laplacian of the face at 128 px: press photos reach 175 in the median, one in a thousand fails 25."""
+    """Least variance of the Laplacian of the face at 128 px: of press photos, half have 175, one in 1000 under 25."""
     colour_only: bool = False
     max_rejected: float = Field(default=0.5, ge=0, le=1)
-    """Largest fraction that may be rejected, not counting what was asked for (grey photos, labels that are no emotion)."""
+    """Largest fraction that may be rejected, grey photos and labels that are no emotion aside."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)

@@ -30,7 +30,7 @@ _GREY_SPREAD = 2.0
 
 @dataclass(slots=True)
 class FaceRow:
-    """One row of ``faces.parquet``; ``status`` is "ok" or the reason of the rejection. Boxes and landmarks are in photo pixels."""
+    """One row of ``faces.parquet``; ``status`` is "ok" or the reason. Boxes and landmarks are in photo pixels."""
 
     sample_key: str
     source_path: str
@@ -137,8 +137,9 @@ def is_grey(crop: NDArray[np.uint8]) -> bool:
 
 def encode_jpeg(crop: NDArray[np.uint8], quality: int) -> bytes:
     """JPEG without chroma subsampling, which would cost a small face its colour detail."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), options)
+    full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
     return bytes(content)
 
 

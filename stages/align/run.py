@@ -1,7 +1,7 @@
 """The align stage: photos in, aligned faces and their table out.
 
-Photos are done in chunks of a fixed size and order. A chunk is done when its table exists, which is written last; so a run
-that was killed goes on with the next chunk and ends with the same bytes, whatever the number of workers.
+Photos are done in chunks of a fixed size and order. A chunk is done when its table exists, which is written last; so a
+run that was killed goes on with the next chunk and ends with the same bytes, whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -60,12 +60,13 @@ Chunk = tuple[int, tuple[Sample, ...]]
 
 
 def run_align(config: AlignConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
-    """Write ``faces.parquet`` and ``faces/NNNNN/<sample_key>.jpg``. Raises ``TooManyRejectedError`` or ``Interrupted``."""
+    """Write ``faces.parquet`` and ``faces/NNNNN/<key>.jpg``. Raises ``TooManyRejectedError`` or ``Interrupted``."""
     photos = inputs["photos"]
     if not isinstance(photos, Photos):
         raise BadInputError("the align stage reads photos, not the output of another stage")
     name, reason = resolve_detector(config.detector)
-    context.progress.note(reason)
+    if config.detector == "auto":
+        context.progress.note(reason)
     config = config.model_copy(update={"detector": name})
     samples = photos.samples[: config.limit]
     chunks = [
@@ -124,9 +125,10 @@ _worker: tuple[FaceMaker, Path] | None = None
 
 
 def _start_worker(config: AlignConfig, root: Path, out: Path, device: str) -> None:
-    """Load the detector once a process; the parent alone decides what Ctrl-C means, and a worker never outlives it."""
+    """Load the detector once a process; the parent alone answers to signals, and a worker never outlives it."""
     global _worker  # noqa: PLW0603
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     if config.detector == "fan":

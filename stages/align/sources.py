@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,13 +23,14 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 _AFFECTNET_EMOTIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 _AFFECTNET_CODES = 11
 _MANUAL_CSVS = {"training.csv": "train", "validation.csv": "val"}
+_MANUAL_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", "Manually_Annotated")
 _RELEASE_FOLDERS = {"train_set": "train", "val_set": "val"}
 _LABEL_COLUMNS = frozenset({"path", "emotion", "identity", "split", "grey"})
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One photo: its path relative to the source (POSIX) and what is known of it; ``rejection`` is set when that is enough."""
+    """One photo: its POSIX path relative to the source, and what is known of it; ``rejection`` says why it is out."""
 
     source_path: str
     emotion: str | None = None
@@ -48,8 +50,8 @@ class Photos(Artifact):
 def read_folder(root: Path, labels: Path | None = None) -> Photos:
     """Any photos below ``root``: those that ``labels`` lists, else all of them, unlabelled.
 
-    ``labels`` is a CSV with a column ``path`` relative to ``root``, and any of emotion, identity, split (train, val, test) and
-    grey (true, false). Without a split, 80, 10 and 10 % of the identities (or else paths) go to train, val and test.
+    ``labels`` is a CSV with a column ``path`` relative to ``root``, and any of emotion, identity, split (train,
+    val, test) and grey (true, false). Without a split, 80, 10, 10 % of the identities (or paths) are train, val, test.
     Raises ``BadInputError`` for a missing folder or a CSV that cannot be understood, naming the line.
     """
     _require_folder(root)
@@ -60,7 +62,7 @@ def read_folder(root: Path, labels: Path | None = None) -> Photos:
 
 
 def read_affectnet(root: Path) -> Photos:
-    """AffectNet as distributed: ``training.csv`` and ``validation.csv`` of the manually annotated part, or the 8-class release.
+    """AffectNet as distributed: the manual annotations' ``training.csv`` and ``validation.csv``, or the 8 classes.
 
     Raises ``BadInputError`` if ``root`` holds neither.
     """
@@ -87,7 +89,7 @@ def _describe(root: Path, samples: Iterable[Sample]) -> Photos:
     ordered = tuple(sorted(samples, key=lambda s: s.source_path))
     if not ordered:
         raise BadInputError(f"no photos in {root}")
-    for before, sample in zip(ordered, ordered[1:], strict=False):
+    for before, sample in pairwise(ordered):
         if before.source_path == sample.source_path:
             raise BadInputError(f"{sample.source_path} is listed twice")
     listing = hash_listing((s.source_path, _size_bytes(root / s.source_path)) for s in ordered)
@@ -117,7 +119,8 @@ def _open_rows(table: Path, required: frozenset[str]) -> Iterator[tuple[int, dic
             if missing:
                 raise BadInputError(f"{table} has no column {', '.join(sorted(missing))}")
             for row in reader:
-                yield reader.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+                named = {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+                yield reader.line_num, named
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(f"{table} cannot be read as a CSV: {error}") from error
 
@@ -126,7 +129,8 @@ def _read_labels(table: Path) -> Iterator[Sample]:
     for line, row in _open_rows(table, frozenset({"path"})):
         unknown = row.keys() - _LABEL_COLUMNS
         if unknown:
-            raise BadInputError(f"{table} has an unknown column {min(unknown)!r}", f"Known: {', '.join(sorted(_LABEL_COLUMNS))}")
+            known = ", ".join(sorted(_LABEL_COLUMNS))
+            raise BadInputError(f"{table} has an unknown column {min(unknown)!r}", f"Known: {known}")
         try:
             yield _parse_label(row)
         except (ValueError, ConfigError) as error:
@@ -165,7 +169,7 @@ def _find_table(root: Path, name: str) -> Path | None:
 
 
 def _read_manual(root: Path, table: Path, split: str) -> Iterator[Sample]:
-    photos = next((p for p in ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images") if (root / p).is_dir()), "")
+    photos = next((place for place in _MANUAL_FOLDERS if (root / place).is_dir()), "")
     for line, row in _open_rows(table, frozenset({"subDirectory_filePath", "expression"})):
         try:
             path = _safe_path(f"{photos}/{row['subDirectory_filePath']}".lstrip("/"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
 
@@ -22,7 +22,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a photo file. Raises ``BadInputError`` with reason "missing", "not a file", "empty" or "unreadable"."""
+    """The content of a photo. Raises ``BadInputError`` with reason "missing", "not a file", "empty" or "unreadable"."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -47,9 +47,9 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
                 upright = ImageOps.exif_transpose(image)
                 return np.ascontiguousarray(_to_rgb(upright))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise BadInputError(f"{name} has more than {limit} megapixels", "Shrink it first", reason="too large") from error
-    except Image.UnidentifiedImageError as error:
+        most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise BadInputError(f"{name} has over {most} megapixels", "Shrink it first", reason="too large") from error
+    except UnidentifiedImageError as error:
         raise BadInputError(f"{name} is not a picture in a known format", reason="unreadable") from error
     except Exception as error:
         # Pillow's decoders and its EXIF parser let many kinds of error through for damaged files.

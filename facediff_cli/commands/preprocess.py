@@ -1,0 +1,124 @@
+"""``facediff preprocess``: photos into aligned faces."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption, WorkersOption
+from facediff_cli.reporting import RichProgress
+from facediff_cli.stage_command import run_stage
+
+if TYPE_CHECKING:
+    from stages.align.config import AlignConfig
+    from stages.align.sources import Photos
+
+app = typer.Typer()
+
+
+class Detector(StrEnum):
+    """Which landmarks to use: FAN is the reference, dlib works offline, auto takes FAN where its weights can be had."""
+
+    AUTO = "auto"
+    FAN = "fan"
+    DLIB = "dlib"
+
+
+DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
+SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", min=1, help="Take only the first photos, in order of path.")
+]
+_CPU_COUNT = os.cpu_count() or 1
+
+
+@app.command()
+def folder(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with photos.")],
+    out: OutFolderOption,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels", metavar="CSV", help="Columns path[,emotion,identity,split,grey]; else all photos, unlabelled."
+        ),
+    ] = None,
+    detector: DetectorOption = None,
+    size: SizeOption = None,
+    workers: WorkersOption = _CPU_COUNT,
+    limit: LimitOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find and align the face in each photo of a folder, with labels from a CSV.
+
+    A photo that cannot be used becomes a row with the reason. A run that was killed continues where it stopped.
+
+    **Examples**
+
+    * `facediff preprocess folder photos --labels labels.csv --out runs/faces`
+
+    * `facediff preprocess folder photos --out runs/faces --size 256 --detector dlib --set several=reject`
+    """
+    from stages.align.sources import read_folder
+
+    options = {"detector": detector and detector.value, "size_px": size, "limit": limit}
+    align = _resolve(options, config, settings, dry_run)
+    _run(align, read_folder(source, labels), out, workers=workers, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def affectnet(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="AffectNet, unpacked: manual annotations or 8-class release.")
+    ],
+    out: OutFolderOption,
+    detector: DetectorOption = None,
+    size: SizeOption = None,
+    workers: WorkersOption = _CPU_COUNT,
+    limit: LimitOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find and align the faces of AffectNet, as it is distributed.
+
+    SRC holds `training.csv` and `validation.csv` of the manually annotated part, or the 8-class release's `train_set`
+    and `val_set` with `annotations/*_exp.npy`. Labels that are no emotion are counted as rejected.
+
+    **Examples**
+
+    * `facediff preprocess affectnet AffectNet --out runs/faces`
+
+    * `facediff preprocess affectnet AffectNet --out runs/faces --limit 1000 --dry-run`
+    """
+    from stages.align.sources import read_affectnet
+
+    options = {"detector": detector and detector.value, "size_px": size, "limit": limit}
+    align = _resolve(options, config, settings, dry_run)
+    _run(align, read_affectnet(source), out, workers=workers, dry_run=dry_run, as_json=as_json)
+
+
+def _resolve(options: dict[str, Any], config: str | None, settings: list[str] | None, dry_run: bool) -> AlignConfig:
+    from stages.align.config import AlignConfig
+    from stages.common.config import resolve_config
+    from stages.common.face.detect import resolve_detector
+
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    align = resolve_config(AlignConfig, "align", config, [*(settings or ()), *given])
+    # The run key must name the detector that made the faces, not the wish for any.
+    chosen, reason = resolve_detector(align.detector, fetch=not dry_run)
+    RichProgress().note(reason)
+    return align.model_copy(update={"detector": chosen})
+
+
+def _run(config: AlignConfig, photos: Photos, out: Path, **how: Any) -> None:
+    from stages.align.run import ALIGN
+
+    run_stage(ALIGN, config, {"photos": photos}, out, **how)
