@@ -38,7 +38,12 @@ class EditConfig(StageConfig):
     @field_validator("source")
     @classmethod
     def _canonical_source(cls, value: str) -> str:
-        return "auto" if value.strip().lower() == "auto" else parse_emotion(value)
+        if value.strip().lower() == "auto":
+            return "auto"
+        try:
+            return parse_emotion(value)
+        except ConfigError as error:
+            raise ConfigError(f"--source: {error.what}", error.hint) from error
 
     @field_validator("face", mode="before")
     @classmethod

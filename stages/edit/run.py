@@ -24,6 +24,8 @@ from stages.edit.blend import blend_face, make_face_mask
 from stages.edit.config import DEFAULT_GUIDANCE, EditConfig
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
 
+_LEAST_SCORE_SHARE = 0.2
+
 
 class EditedBatch(Protocol):
     """Both in -1..1; the reconstruction is what the model makes of the unedited crop."""
@@ -144,14 +146,19 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
 
 
 def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
-    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first."""
+    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first.
+
+    Finds that score far below the best one are taken for folds of cloth and the like, and left out.
+    """
     if not faces:
         raise BadInputError(
             f"no face found in {photo.path}", "Is it turned away, covered, or very small?", reason="no face"
         )
+    best_score = max(face.score for face in faces)
+    likely = [face for face in faces if face.score >= _LEAST_SCORE_SHARE * best_score]
     if config.face == "largest":
-        return [faces[0]]
-    from_left = sorted(faces, key=lambda face: face.box_xyxy[0])
+        return [likely[0]]
+    from_left = sorted(likely, key=lambda face: face.box_xyxy[0])
     if config.face == "all":
         return from_left
     if config.face > len(from_left):

@@ -41,7 +41,7 @@ def test_mask_is_zero_outside_the_contour_and_the_crop(face, height, width):
     for y, x in np.argwhere(weights > 0)[::7]:
         assert cv2.pointPolygonTest(contour, (float(x), float(y)), measureDist=True) > -1e-3
         in_crop = transform_points(matrix, [[x, y]])[0]
-        assert -1e-6 <= in_crop.min()
+        assert in_crop.min() >= -1e-6
         assert in_crop.max() <= SIZE_PX - 1 + 1e-6
 
 
@@ -61,7 +61,9 @@ def test_pixels_with_mask_zero_keep_their_bits(face, seed, mode, deep):
     assert np.array_equal(photo[outside], before[outside])
 
 
-@given(face=faces, seed=st.integers(0, 999), dtype=st.sampled_from([np.uint8, np.uint16]), channels=st.sampled_from([1, 3]))
+@given(
+    face=faces, seed=st.integers(0, 999), dtype=st.sampled_from([np.uint8, np.uint16]), channels=st.sampled_from([1, 3])
+)
 @settings(max_examples=30, deadline=None)
 def test_no_difference_gives_the_photo_back(face, seed, dtype, channels):
     rng = np.random.default_rng(seed)

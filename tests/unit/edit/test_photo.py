@@ -22,8 +22,10 @@ def _picture(mode="RGB", size=(60, 44)):
     rng = np.random.default_rng(3)
     channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}[mode]
     pixels = rng.integers(0, 256, (size[1], size[0], channels)).astype(np.uint8)
-    return Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode) if mode == "CMYK" else Image.fromarray(
-        pixels[..., 0] if channels == 1 else pixels
+    return (
+        Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+        if mode == "CMYK"
+        else Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
     )
 
 

@@ -1,0 +1,171 @@
+"""One edit with a model and a detector of known answers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.fake_editor import FakeDetector, FakeEditor, make_face
+
+from stages.common.errors import BadInputError, ConfigError
+from stages.common.progress import SilentProgress
+from stages.edit.batch import count_outcomes, edit_files
+from stages.edit.config import EditConfig, make_edit_config
+from stages.edit.demo import demo_outputs, make_demo
+from stages.edit.photo import load_photo
+from stages.edit.run import choose_faces, edit_photo
+
+THREE = FakeDetector(((150.0, 20.0, 60.0), (10.0, 20.0, 50.0), (70.0, 20.0, 70.0)))
+
+
+@pytest.fixture
+def photo_path(tmp_path):
+    pixels = np.random.default_rng(5).integers(40, 200, (150, 220, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    return tmp_path / "in.png"
+
+
+def test_the_face_is_brighter_and_the_rest_untouched(photo_path):
+    photo = load_photo(photo_path)
+    result = edit_photo(photo, FakeEditor(), FakeDetector(), EditConfig(emotion="happy"))
+    change = result.stored_HWC.astype(int) - photo.stored_HWC
+    assert change[80, 90].tolist() == [51, 51, 51]
+    assert (change[:, 150:] == 0).all()
+    assert (change[:25] == 0).all()
+    face = result.faces[0]
+    assert (face.source, face.source_probability) == ("neutral", 0.65)
+    assert result.provenance["source_sha256"] == photo.sha256
+    assert result.provenance["faces"][0]["source_was_auto"] is True
+    assert result.provenance["settings"]["strength"] == 500
+    assert len(result.provenance["faces"][0]["transform"]) == 6
+
+
+def test_same_label_returns_the_photo(photo_path):
+    photo = load_photo(photo_path)
+    config = EditConfig(emotion="happy", source="happy", guidance=1)
+    result = edit_photo(photo, FakeEditor(), FakeDetector(), config)
+    assert np.array_equal(result.stored_HWC, photo.stored_HWC)
+    assert result.provenance["faces"][0]["source_was_auto"] is False
+
+
+@pytest.mark.parametrize(
+    ("emotion", "given", "expected"), [("happy", None, 3.0), ("sad", None, 2.0), ("sad", 4.5, 4.5)]
+)
+def test_guidance_comes_from_the_user_then_the_model_then_the_default(photo_path, emotion, given, expected):
+    editor = FakeEditor()
+    result = edit_photo(load_photo(photo_path), editor, FakeDetector(), EditConfig(emotion=emotion, guidance=given))
+    assert editor.seen[0]["guidance"] == expected
+    assert result.provenance["settings"]["guidance"] == expected
+
+
+def test_the_source_is_the_likeliest_label_that_the_model_has_learned(photo_path):
+    editor = FakeEditor(sees="contempt")
+    result = edit_photo(load_photo(photo_path), editor, FakeDetector(), EditConfig(emotion="happy"))
+    assert result.faces[0].source in editor.supported
+
+
+@pytest.mark.parametrize(
+    ("face", "lefts"), [("largest", [70]), ("all", [10, 70, 150]), ("1", [10]), ("2", [70]), (3, [150])]
+)
+def test_faces_are_counted_from_the_left(photo_path, face, lefts):
+    result = edit_photo(load_photo(photo_path), FakeEditor(), THREE, make_edit_config(emotion="happy", face=face))
+    assert [f.box_xyxy[0] for f in result.faces] == lefts
+
+
+def test_an_unlikely_find_beside_a_clear_face_is_left_out(photo_path):
+    photo = load_photo(photo_path)
+    clear, unlikely = make_face(10, 10, 50), replace(make_face(80, 10, 90), score=0.15)
+    assert choose_faces([unlikely, clear], EditConfig(emotion="happy"), photo) == [clear]
+    assert choose_faces([unlikely, clear], EditConfig(emotion="happy", face="all"), photo) == [clear]
+    assert choose_faces([unlikely], EditConfig(emotion="happy"), photo) == [unlikely]
+
+
+def test_a_face_that_is_not_there(photo_path):
+    photo = load_photo(photo_path)
+    for detector, face, reason in ((THREE, 4, "no such face"), (FakeDetector(()), "largest", "no face")):
+        with pytest.raises(BadInputError) as caught:
+            edit_photo(photo, FakeEditor(), detector, EditConfig(emotion="happy", face=face))
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("fields", [{"emotion": "fear"}, {"emotion": "happy", "source": "fear"}])
+def test_an_emotion_not_learned_is_a_usage_error_that_lists_what_is(photo_path, fields):
+    with pytest.raises(ConfigError, match=r"fear\. It can do: neutral, happy, sad"):
+        edit_photo(load_photo(photo_path), FakeEditor(), FakeDetector(), EditConfig(**fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"emotion": "hapy"},
+        {"strength": 0},
+        {"strength": 1001},
+        {"steps": 0},
+        {"steps": 40, "strength": 39},
+        {"guidance": -1},
+        {"guidance": float("nan")},
+        {"face": "0"},
+        {"face": "left"},
+        {"source": "nobody"},
+        {"blend": "mix"},
+        {"unknown": 1},
+    ],
+)
+def test_wrong_settings_are_named(fields):
+    with pytest.raises(ConfigError) as caught:
+        make_edit_config(**{"emotion": "happy", **fields})
+    assert "\n" not in str(caught.value)
+    assert next(iter(fields)) in str(caught.value)
+
+
+def test_synonyms_become_canonical():
+    config = make_edit_config(emotion=" Angry", source="AUTO")
+    assert (config.emotion, config.source) == ("anger", "auto")
+
+
+def test_one_bad_photo_does_not_stop_the_others(photo_path, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    loads = []
+
+    def load():
+        loads.append(1)
+        return FakeEditor(), FakeDetector()
+
+    targets = [tmp_path / "bad-out.png", tmp_path / "a.png", tmp_path / "b.jpg"]
+    outcomes = edit_files(
+        [bad, photo_path, photo_path],
+        targets,
+        load_models=load,
+        config=EditConfig(emotion="happy"),
+        progress=SilentProgress(),
+    )
+    assert count_outcomes(outcomes) == {"total": 3, "ok": 2, "rejected_by_reason": {"empty": 1}}
+    assert [t.exists() for t in targets] == [False, True, True]
+    assert len(loads) == 1
+    assert all(o.result is None or o.result.stored_HWC.size == 0 for o in outcomes)
+
+
+def test_crops_of_several_faces_are_numbered(photo_path, tmp_path):
+    outcomes = edit_files(
+        [photo_path],
+        [tmp_path / "crop.png"],
+        load_models=lambda: (FakeEditor(), THREE),
+        config=EditConfig(emotion="happy", face="all", crop_only=True),
+        progress=SilentProgress(),
+    )
+    assert [path.name for path in outcomes[0].outputs] == ["crop-1.png", "crop-2.png", "crop-3.png"]
+    for path in outcomes[0].outputs:
+        with Image.open(path) as crop:
+            assert crop.size == (128, 128)
+
+
+def test_the_demo_writes_every_emotion_and_a_sheet(tmp_path):
+    editor = FakeEditor()
+    detector = FakeDetector(((170.0, 60.0, 130.0),))
+    paths = make_demo(tmp_path, editor, detector, SilentProgress())
+    assert paths == demo_outputs(tmp_path, editor.supported)
+    assert all(path.is_file() for path in paths)
+    with Image.open(paths[-1]) as sheet:
+        assert sheet.width == 5 * 264 + 8
+        assert sheet.height == 256 + 34 + 8 + 8
