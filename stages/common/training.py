@@ -1,0 +1,153 @@
+"""The training loop that all models share, and where its randomness comes from.
+
+Everything random in step k is a function of (seed, k), so a run that was stopped anywhere and resumed takes the same
+steps as one that was not: on one CPU with the same number of threads the weights are bit-identical.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from stages.common.config import StageConfig
+from stages.common.engine import RunContext
+from stages.common.errors import Interrupted
+
+_CHECKPOINT = "checkpoint.pt"
+
+
+class LoopConfig(StageConfig):
+    """How long and how fast to train. The learning rate rises over ``warmup_steps`` and, with ``decay``, falls as a cosine."""
+
+    steps: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(default=0, ge=0)
+    decay: bool = False
+    precision: Literal["fp32", "bf16"] = "fp32"
+    gradient_clip: float | None = Field(default=None, gt=0)
+    validate_every: int = Field(default=500, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+
+
+class Trainee(Protocol):
+    """A model's side of the loop. State must hold all that the next step depends on, and only tensors and plain values."""
+
+    def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
+        """Take one optimiser step and return the losses to show."""
+
+    def validate(self) -> dict[str, float]:
+        """Losses on held-out data."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class SampleOrder:
+    """Which samples step k trains on.
+
+    With ``balance`` 0 every epoch is a permutation. Otherwise samples are drawn with replacement, a class of n samples
+    having a share proportional to n^(1 - balance): 0.5 is square-root balancing, 1 gives all classes the same share.
+    """
+
+    def __init__(self, labels: NDArray[np.int64], batch_size: int, seed: int, balance: float = 0.0) -> None:
+        self._count = len(labels)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._probabilities: NDArray[np.float64] | None = None
+        if balance > 0:
+            _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+            weights = counts.astype(np.float64)[inverse] ** -balance
+            self._probabilities = weights / weights.sum()
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        if self._probabilities is not None:
+            random = np.random.default_rng([self._seed, step])
+            return random.choice(self._count, size=self._batch_size, p=self._probabilities)
+        seen = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        epochs = {int(e): np.random.default_rng([self._seed, int(e)]).permutation(self._count) for e in set(seen // self._count)}
+        return np.array([epochs[int(s // self._count)][s % self._count] for s in seen])
+
+
+def fit(trainee: Trainee, config: LoopConfig, context: RunContext, description: str) -> list[dict[str, float]]:
+    """Train to ``config.steps``, continuing from the checkpoint in ``context.work`` if there is one.
+
+    Returns one row of averages for each validation. Raises ``Interrupted`` after saving when ``context.should_stop()``.
+    """
+    checkpoint = context.work / _CHECKPOINT
+    step, history = _restore(checkpoint, trainee)
+    random = torch.Generator()
+    sums: dict[str, float] = {}
+    with context.progress.task(description, config.steps, step) as task:
+        started, first = time.monotonic(), step
+        while step < config.steps:
+            random.manual_seed(_step_seed(context.seed, step))
+            losses = trainee.train_step(step, learning_rate_at(step, config), random)
+            step += 1
+            _require_finite(losses, step)
+            sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+            rate = (step - first) * config.batch_size / (time.monotonic() - started)
+            task.advance(images_per_s=round(rate, 1), **{k: round(v, 4) for k, v in losses.items()})
+            if step % config.validate_every == 0 or step == config.steps:
+                history.append({"step": step, **trainee.validate()})
+                context.progress.note(", ".join(f"{k} {v:.5g}" for k, v in history[-1].items()))
+            stopping = context.should_stop()
+            if stopping or step % config.checkpoint_every == 0 or step == config.steps:
+                _save(checkpoint, trainee, step, history)
+            if stopping and step < config.steps:
+                raise Interrupted(f"stopped after step {step} of {config.steps}", "Add --resume to continue")
+    return history
+
+
+def learning_rate_at(step: int, config: LoopConfig) -> float:
+    warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    cosine = 0.5 * (1 + math.cos(math.pi * step / config.steps)) if config.decay else 1.0
+    return config.learning_rate * warm * cosine
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def autocast(config: LoopConfig, device: str) -> AbstractContextManager[None]:
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def to_model_range(pictures_BHWC: NDArray[np.uint8]) -> Tensor:
+    """uint8 pictures 0..255 (B, H, W, 3) to float32 -1..1 (B, 3, H, W), in channels-last memory."""
+    return torch.from_numpy(np.ascontiguousarray(pictures_BHWC)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _require_finite(losses: dict[str, float], step: int) -> None:
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+        raise FloatingPointError(f"{', '.join(bad)} is not finite at step {step}")
+
+
+def _save(path: Path, trainee: Trainee, step: int, history: list[dict[str, float]]) -> None:
+    temporary = path.with_suffix(".tmp")
+    torch.save({"step": step, "history": history, "trainee": trainee.state_dict()}, temporary)
+    temporary.replace(path)
+
+
+def _restore(path: Path, trainee: Trainee) -> tuple[int, list[dict[str, float]]]:
+    if not path.is_file():
+        return 0, []
+    state = torch.load(path, weights_only=True)
+    trainee.load_state_dict(state["trainee"])
+    return int(state["step"]), list(state["history"])

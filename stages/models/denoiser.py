@@ -1,0 +1,68 @@
+"""The denoiser: a U-Net that predicts the noise in latents, conditioned on an emotion (LDM; thesis 3.4.2, 4.3.3)."""
+
+from __future__ import annotations
+
+from diffusers import UNet2DConditionModel
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+
+class DenoiserConfig(BaseModel):
+    """The network. Defaults are the thesis's for 32x32x3 latents: 156,760,483 parameters and the embedding.
+
+    ``attention_levels`` says for each resolution, finest first, whether it has transformer blocks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latent_size: int = 32
+    latent_channels: int = 3
+    block_out_channels: tuple[int, ...] = (160, 320, 640)
+    attention_levels: tuple[bool, ...] = (True, True, True)
+    layers_per_block: int = 2
+    channels_per_head: int = 32
+    context_dim: int = 512
+    norm_num_groups: int = 32
+    num_classes: int = 8
+
+
+class Denoiser(nn.Module):
+    """diffusers' ``UNet2DConditionModel`` and one learnable context vector for each class, the last one for "no class"."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = _build_unet(config)
+        self.emotion_embedding = nn.Embedding(config.num_classes + 1, config.context_dim)
+
+    @property
+    def null_class(self) -> int:
+        return self.config.num_classes
+
+    def forward(self, z_BCHW: Tensor, timesteps_B: Tensor, labels_B: Tensor) -> Tensor:
+        """The predicted noise eps, (B, C, H, W), for noisy latents at integer ``timesteps_B`` under class ``labels_B``."""
+        context = self.emotion_embedding(labels_B).unsqueeze(1)
+        eps: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context).sample
+        return eps
+
+
+def build_denoiser(config: DenoiserConfig) -> Denoiser:
+    """A randomly initialised denoiser."""
+    return Denoiser(config)
+
+
+def _build_unet(config: DenoiserConfig) -> UNet2DConditionModel:
+    down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in config.attention_levels]
+    up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(config.attention_levels)]
+    return UNet2DConditionModel(
+        sample_size=config.latent_size,
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
+        block_out_channels=config.block_out_channels,
+        layers_per_block=config.layers_per_block,
+        cross_attention_dim=config.context_dim,
+        attention_head_dim=tuple(max(1, c // config.channels_per_head) for c in config.block_out_channels),
+        norm_num_groups=config.norm_num_groups,
+    )

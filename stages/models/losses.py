@@ -1,0 +1,51 @@
+"""Losses of the first stage (VQGAN, Esser et al. 2021) and of the denoiser (DDPM, Ho et al. 2020)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """0.5 (E[relu(1 - D(x))] + E[relu(1 + D(G(x)))])."""
+    return 0.5 * (F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean())
+
+
+def adaptive_adversarial_weight(
+    reconstruction_loss: Tensor, adversarial_loss: Tensor, last_layer: Tensor, limit: float = 1e4
+) -> Tensor:
+    """lambda = |grad L_rec| / (|grad L_adv| + 1e-4) at the decoder's last layer (VQGAN, eq. 7), a detached scalar."""
+    (rec_grad,) = torch.autograd.grad(reconstruction_loss, last_layer, retain_graph=True)
+    (adv_grad,) = torch.autograd.grad(adversarial_loss, last_layer, retain_graph=True)
+    return (rec_grad.norm() / (adv_grad.norm() + 1e-4)).clamp(0, limit).detach()
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN (Isola et al. 2017): pictures (B, 3, H, W) to logits (B, 1, h, w), each judging one patch."""
+
+    def __init__(self, channels: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        widths = [3, *(channels * min(2**i, 8) for i in range(layers + 1))]
+        blocks: list[nn.Module] = []
+        for i, (narrow, wide) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            blocks.append(nn.Conv2d(narrow, wide, 4, stride=2 if i < layers else 1, padding=1))
+            if i > 0:
+                blocks.append(nn.GroupNorm(min(32, wide // 4), wide))
+            blocks.append(nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(*blocks, nn.Conv2d(widths[-1], 1, 4, padding=1))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x_BCHW)
+        return logits
+
+
+def add_noise(z0_BCHW: Tensor, noise_BCHW: Tensor, alphas_cumprod_B: Tensor) -> Tensor:
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (DDPM, eq. 4); ``alphas_cumprod_B`` holds abar_t of each sample."""
+    abar = alphas_cumprod_B.view(-1, 1, 1, 1)
+    return abar.sqrt() * z0_BCHW + (1 - abar).sqrt() * noise_BCHW
+
+
+def simple_loss(predicted_eps: Tensor, eps: Tensor) -> Tensor:
+    """L_simple (DDPM, eq. 14): the mean squared error of the noise, a float32 scalar."""
+    return F.mse_loss(predicted_eps.float(), eps)
