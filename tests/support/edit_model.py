@@ -7,7 +7,6 @@ import types
 from pathlib import Path
 
 import pytest
-from support.fake_editor import FakeEditor
 
 from stages.common.manifest import (
     ArtifactKind,
@@ -20,6 +19,7 @@ from stages.common.manifest import (
     describe_outputs,
     write_manifest,
 )
+from support.fake_editor import FakeEditor
 
 
 def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEditor | None = None) -> Path:
