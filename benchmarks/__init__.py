@@ -1,0 +1,1 @@
+"""Measurements of facediff against what it must reach: ``python -m benchmarks --help``."""
