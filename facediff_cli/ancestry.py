@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from stages.common.manifest import Artifact, Manifest
+    from stages.common.manifest import Artifact, InputRef, Manifest
 
 _PICTURES = {".png", ".jpg", ".jpeg"}
 
@@ -42,8 +42,7 @@ def build_tree(artifact: Artifact) -> dict[str, Any]:
     """Nested ``{role, kind, id, stage, inputs}``; ancestors whose manifests are not at hand have no ``stage``."""
     from stages.common.manifest import load_parents
 
-    known = {artifact.manifest.artifact_id: artifact.manifest, **load_parents(artifact)}
-    return _node(known, artifact.manifest.kind.value, artifact.manifest.artifact_id, None)
+    return _node(artifact.manifest, load_parents(artifact))
 
 
 def picture_tree(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,15 +67,19 @@ def render_tree(node: Mapping[str, Any]) -> Tree:
     return tree
 
 
-def _node(known: Mapping[str, Manifest], kind: str, artifact_id: str, role: str | None) -> dict[str, Any]:
-    node: dict[str, Any] = {"kind": kind, "id": artifact_id, "inputs": []}
-    if role is not None:
-        node["role"] = role
-    manifest = known.get(artifact_id)
-    if manifest is not None:
-        node["stage"] = manifest.stage.name
-        node["inputs"] = [_node(known, i.kind.value, i.id, i.role) for i in manifest.inputs]
-    return node
+def _node(manifest: Manifest, known: Mapping[str, Manifest]) -> dict[str, Any]:
+    return {
+        "kind": manifest.kind.value,
+        "id": manifest.artifact_id,
+        "stage": manifest.stage.name,
+        "inputs": [_input_node(reference, known) for reference in manifest.inputs],
+    }
+
+
+def _input_node(reference: InputRef, known: Mapping[str, Manifest]) -> dict[str, Any]:
+    manifest = known.get(reference.id)
+    node = _node(manifest, known) if manifest else {"kind": reference.kind.value, "id": reference.id, "inputs": []}
+    return {"role": reference.role, **node}
 
 
 def _label(node: Mapping[str, Any]) -> str:

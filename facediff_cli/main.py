@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import importlib.util
 import sys
 from typing import Annotated
 
@@ -65,12 +64,10 @@ def facediff(
 
 def _register() -> None:
     for name in _COMMANDS:
-        if importlib.util.find_spec(f"facediff_cli.commands.{name}"):
-            app.command(name)(getattr(importlib.import_module(f"facediff_cli.commands.{name}"), name))
+        app.command(name)(getattr(importlib.import_module(f"facediff_cli.commands.{name}"), name))
     for name, help_text in _GROUPS.items():
-        if importlib.util.find_spec(f"facediff_cli.commands.{name}"):
-            module = importlib.import_module(f"facediff_cli.commands.{name}")
-            app.add_typer(module.app, name=name, help=help_text, no_args_is_help=True)
+        module = importlib.import_module(f"facediff_cli.commands.{name}")
+        app.add_typer(module.app, name=name, help=help_text, no_args_is_help=True)
 
 
 _register()

@@ -25,7 +25,9 @@ HASHES = st.integers(0, 2**64).map("{:064x}".format)
 CONFIGS = st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.lists(st.integers()), max_size=6)
 INPUTS = st.builds(InputRef, role=st.text(min_size=1), kind=st.sampled_from(ArtifactKind), id=HASHES)
 OUTPUTS = st.lists(
-    st.builds(OutputFile, path=st.text(min_size=1), sha256=HASHES, bytes=st.integers(0, 2**40), count=st.integers(0, 99)),
+    st.builds(
+        OutputFile, path=st.text(min_size=1), sha256=HASHES, bytes=st.integers(0, 2**40), count=st.integers(0, 99)
+    ),
     unique_by=lambda output: output.path,
     max_size=8,
 )
@@ -80,11 +82,11 @@ def test_counts_hold_their_sum(ok, rejected, error):
 
 @given(st.binary(), st.binary(), st.sampled_from(["fsync", "rename", "none"]))
 def test_an_interrupted_write_leaves_the_old_or_the_new_bytes(old, new, dies_at):
-    class Died(Exception):
+    class DiedError(Exception):
         pass
 
     def die(*_arguments):
-        raise Died
+        raise DiedError
 
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
         path = Path(folder) / "file"
@@ -96,6 +98,6 @@ def test_an_interrupted_write_leaves_the_old_or_the_new_bytes(old, new, dies_at)
         if dies_at == "none":
             write_atomically(path, new)
         else:
-            with pytest.raises(Died):
+            with pytest.raises(DiedError):
                 write_atomically(path, new)
         assert path.read_bytes() == (new if dies_at == "none" else old)

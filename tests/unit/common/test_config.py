@@ -1,18 +1,8 @@
-import importlib
-
 import pytest
 
+from facediff_cli.sections import config_types
 from stages.common.config import StageConfig, load_config_file, preset_names, resolve_config
 from stages.common.errors import ConfigError
-
-SECTIONS = {
-    "align": ("stages.align.config", "AlignConfig"),
-    "shard": ("stages.shard.config", "ShardConfig"),
-    "vqgan": ("stages.vqgan.config", "VqganConfig"),
-    "ldm": ("stages.ldm.config", "LdmConfig"),
-    "emotion": ("stages.emotion.config", "EmotionConfig"),
-    "edit": ("stages.edit.config", "EditConfig"),
-}
 
 
 class Optimizer(StageConfig):
@@ -87,8 +77,8 @@ def test_the_promised_presets_are_there():
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_section_of_every_preset_is_valid(preset):
     content = load_config_file(preset)
-    assert set(content) <= set(SECTIONS)
+    types = config_types()
+    assert set(content) <= set(types)
     for section in content:
-        module, name = SECTIONS[section]
-        config = resolve_config(getattr(importlib.import_module(module), name), section, preset)
-        assert type(config)(**config.model_dump()) == config
+        config = resolve_config(types[section], section, preset)
+        assert type(config).model_validate(config.model_dump(mode="json")) == config

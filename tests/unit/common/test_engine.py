@@ -184,7 +184,7 @@ def test_an_input_of_another_kind_is_refused(toy):
 def test_all_ancestors_travel_with_an_artifact(toy):
     faces = execute(toy.spec, toy.config, toy.inputs, toy.out)
     spec = replace(toy.spec, name="pack", inputs={"faces": ArtifactKind.FACES}, output=ArtifactKind.SHARDS)
-    shards = execute(spec, toy.config, {"faces": faces}, toy.out.with_name("shards"))
+    shards = execute(spec, toy.spec.config_type(text="packed"), {"faces": faces}, toy.out.with_name("shards"))
     moved = shards.root.rename(shards.root.with_name("moved"))
     parents = load_parents(load_artifact(moved))
     assert set(parents) == {faces.manifest.artifact_id, toy.inputs["photos"].manifest.artifact_id}

@@ -1,0 +1,86 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stages.common import weights
+from stages.common.engine import ArtifactDraft, execute
+from stages.common.manifest import ArtifactKind, Counts
+
+
+def write_model(_config, _inputs, context):
+    for name in ("unet", "vqvae", "scheduler"):
+        (context.out / name).mkdir(exist_ok=True)
+    save_file({"a": torch.zeros(2, 3), "b": torch.zeros(4)}, context.out / "unet" / "model.safetensors")
+    save_file({"c": torch.zeros(5)}, context.out / "vqvae" / "model.safetensors")
+    save_file({"weight": torch.zeros(9, 2)}, context.out / "emotion_embedding.safetensors")
+    schedule = {"beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "_class_name": "DDIMScheduler"}
+    (context.out / "scheduler" / "scheduler_config.json").write_text(json.dumps(schedule))
+    return ArtifactDraft(Counts())
+
+
+@pytest.fixture
+def model(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_ASSETS", tmp_path / "assets")
+    spec = replace(toy.spec, output=ArtifactKind.LATENT_DIFFUSION, run=write_model)
+    artifact = execute(spec, toy.config, toy.inputs, tmp_path / "assets" / "facediff-toy")
+    (artifact.root / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Card\n")
+    return artifact
+
+
+def test_list(facediff, model):
+    assert facediff("models", "list", "--json").payload["models"] == [
+        {"name": "facediff-toy", "path": str(model.root), "bundled": True}
+    ]
+    assert "facediff-toy" in facediff("models", "list").stdout
+
+
+def test_path_is_one_line_for_scripts(facediff, model):
+    assert facediff("models", "path", "facediff-toy").stdout == f"{model.root}\n"
+
+
+def test_describe_counts_parameters_from_the_files(facediff, model):
+    report = facediff("models", "describe", "facediff-toy", "--json").payload
+    counted = {name: network["parameters"] for name, network in report["networks"].items()}
+    assert counted == {"unet": 10, "vqvae": 5, "emotion_embedding": 18}
+    assert report["parameters"] == 33
+    assert report["networks"]["unet"]["bytes"] == (model.root / "unet" / "model.safetensors").stat().st_size
+    assert report["schedule"] == {"beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
+    assert report["licence"] == "apache-2.0"
+
+
+def test_describe_for_people(facediff, model):
+    shown = facediff("models", "describe", "facediff-toy").stdout
+    assert "together" in shown
+    assert "beta_schedule scaled_linear" in shown
+
+
+def test_verify(facediff, model):
+    assert facediff("models", "verify", "facediff-toy").exit_code == 0
+    (model.root / "unet" / "model.safetensors").write_bytes(b"")
+    result = facediff("models", "verify", "facediff-toy")
+    assert result.exit_code == 6
+    assert "unet/model.safetensors" in result.stderr
+
+
+def test_a_broken_network_file_is_named(facediff, model):
+    (model.root / "unet" / "model.safetensors").write_bytes(b"")
+    result = facediff("models", "describe", "facediff-toy")
+    assert result.exit_code == 6
+    assert "model.safetensors" in result.stderr
+
+
+def test_an_unknown_model(facediff, model):
+    for command in ("path", "verify", "describe"):
+        result = facediff("models", command, "facediff-tory")
+        assert result.exit_code == 6
+        assert "facediff-toy" in result.stderr
+
+
+def test_the_thesis_networks_have_the_published_sizes(facediff, model):
+    networks = facediff("models", "describe", "affectnet-128", "--json").payload["networks"]
+    assert networks["vqvae"]["parameters"] == 60_605_598
+    assert networks["unet"]["parameters"] == 156_760_483
+    assert networks["emotion_embedding"]["parameters"] == 9 * 512
