@@ -31,9 +31,9 @@ class EditedBatch(Protocol):
     """Both in -1..1; the reconstruction is what the model makes of the unedited crop."""
 
     @property
-    def edited_BCHW(self) -> torch.Tensor: ...
+    def edited(self) -> torch.Tensor: ...
     @property
-    def reconstruction_BCHW(self) -> torch.Tensor: ...
+    def reconstruction(self) -> torch.Tensor: ...
 
 
 class FaceEditor(Protocol):
@@ -120,7 +120,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
         steps=config.steps,
         guidance=guidance,
     )
-    edited, reconstruction = to_crops(batch.edited_BCHW), to_crops(batch.reconstruction_BCHW)
+    edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
     if not config.crop_only:
         stored = stored.copy()

@@ -15,8 +15,8 @@ from stages.common.face.similarity import invert_similarity, transform_points
 
 @dataclass(frozen=True)
 class FakeBatch:
-    edited_BCHW: torch.Tensor
-    reconstruction_BCHW: torch.Tensor
+    edited: torch.Tensor
+    reconstruction: torch.Tensor
 
 
 @dataclass
