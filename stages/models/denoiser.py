@@ -29,10 +29,10 @@ class DenoiserConfig(BaseModel):
 class Denoiser(nn.Module):
     """diffusers' ``UNet2DConditionModel`` and one learnable context vector for each class, the last one for "no class"."""
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, unet: UNet2DConditionModel) -> None:
         super().__init__()
         self.config = config
-        self.unet = _build_unet(config)
+        self.unet = unet
         self.emotion_embedding = nn.Embedding(config.num_classes + 1, config.context_dim)
 
     @property
@@ -48,7 +48,7 @@ class Denoiser(nn.Module):
 
 def build_denoiser(config: DenoiserConfig) -> Denoiser:
     """A randomly initialised denoiser."""
-    return Denoiser(config)
+    return Denoiser(config, _build_unet(config))
 
 
 def _build_unet(config: DenoiserConfig) -> UNet2DConditionModel:

@@ -1,0 +1,117 @@
+"""A loaded model that changes the expression of aligned faces: the one door to encode, invert, sample and decode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stages.common.checkpoint import (
+    ModelInfo,
+    load_denoiser,
+    load_emotion_classifier,
+    load_first_stage,
+    load_model_info,
+    load_scheduler,
+)
+from stages.common.emotions import EMOTIONS
+from stages.common.errors import MissingModelError
+from stages.common.manifest import read_manifest
+from stages.models.denoiser import Denoiser
+from stages.models.emotion_classifier import EmotionClassifier
+from stages.models.first_stage import FirstStage
+from stages.models.guidance import classifier_free_guidance
+from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
+from stages.models.schedule import alphas_cumprod
+
+DEFAULT_GUIDANCE = 3.0
+
+
+class EditedBatch(NamedTuple):
+    """``edited`` under the target label, and ``reconstruction`` by the first stage alone; both (B, 3, H, W) in -1..1."""
+
+    edited: Tensor
+    reconstruction: Tensor
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Everything that one edit needs. Pictures are aligned RGB faces (B, 3, ``size_px``, ``size_px``) in -1..1."""
+
+    first_stage: FirstStage
+    denoiser: Denoiser
+    classifier: EmotionClassifier | None
+    abar_T: Tensor
+    info: ModelInfo
+    artifact_id: str
+    device: str
+
+    @property
+    def size_px(self) -> int:
+        return self.first_stage.config.size_px
+
+    @property
+    def supported(self) -> tuple[str, ...]:
+        return self.info.supported
+
+    @property
+    def recommended_guidance(self) -> Mapping[str, float]:
+        return self.info.recommended_guidance
+
+    @torch.no_grad()
+    def classify(self, images_BCHW: Tensor) -> Tensor:
+        """Probabilities (B, 8) in the order of ``EMOTIONS``. Raises ``MissingModelError`` without a classifier."""
+        if self.classifier is None:
+            raise MissingModelError("this model has no emotion classifier", "Name the expression with --source")
+        return self.classifier(images_BCHW.to(self.device)).softmax(dim=1)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        images_BCHW: Tensor,
+        source_labels: Tensor,
+        target_labels: Tensor,
+        *,
+        strength: int,
+        steps: int,
+        guidance: float | None,
+    ) -> EditedBatch:
+        """DDIM inversion under the source labels to noise level ``strength``, then back under the target labels (thesis 4.4).
+
+        ``steps`` network evaluations each way. The same guidance scale serves both ways; None takes the one recommended
+        for each target.
+        """
+        x = images_BCHW.to(self.device)
+        source, target = source_labels.to(self.device), target_labels.to(self.device)
+        scale = self._guidance_scale(target, guidance)
+        timesteps = edit_timesteps(strength, steps)
+        z0 = self.first_stage.encode(x)
+        noise = ddim_invert(classifier_free_guidance(self.denoiser, source, scale), z0, timesteps, self.abar_T)
+        edited = ddim_sample(classifier_free_guidance(self.denoiser, target, scale), noise, timesteps, self.abar_T)
+        return EditedBatch(
+            self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
+        )
+
+    def _guidance_scale(self, target_B: Tensor, guidance: float | None) -> Tensor:
+        scales = [
+            guidance if guidance is not None else self.recommended_guidance.get(EMOTIONS[int(i)], DEFAULT_GUIDANCE)
+            for i in target_B
+        ]
+        return torch.tensor(scales, device=self.device, dtype=torch.float32)
+
+
+def load_editor(root: Path, device: str = "cpu") -> Editor:
+    """Read a model folder. Raises ``MissingModelError`` when a part of it is absent or wrong."""
+    return Editor(
+        first_stage=load_first_stage(root, device),
+        denoiser=load_denoiser(root, device),
+        classifier=load_emotion_classifier(root, device),
+        abar_T=alphas_cumprod(load_scheduler(root)).to(device),
+        info=load_model_info(root),
+        artifact_id=read_manifest(root / "manifest.json").artifact_id,
+        device=device,
+    )

@@ -1,0 +1,40 @@
+"""Train the emotion classifier of clean crops and write it with its confusion matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import torch
+
+from stages.common.checkpoint import save_emotion_classifier
+from stages.common.emotions import EMOTIONS
+from stages.common.engine import ArtifactDraft, RunContext, StageSpec
+from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.shards import ShardDataset
+from stages.common.training import fit
+from stages.emotion.config import EmotionConfig
+from stages.emotion.trainer import EmotionTrainer, confusion_matrix
+from stages.models.emotion_classifier import EmotionClassifier
+
+
+def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
+    """Train to the end of the schedule; the validation split is only looked at, never selected on."""
+    train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
+    torch.manual_seed(context.seed)
+    model = EmotionClassifier(config.network)
+    trainer = EmotionTrainer(model, config, (train, val), context.seed, context.device)
+    history = fit(trainer, config.loop, context, "emotion classifier")
+    save_emotion_classifier(model, context.out)
+    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
+    confusion = confusion_matrix(model, val, context.device)
+    metrics = {**history[-1], "val_confusion": dict(zip(EMOTIONS, confusion.tolist(), strict=True))}
+    used = len(trainer.labelled)
+    return ArtifactDraft(Counts(total=len(train), ok=used, rejected_by_reason=_unlabelled(len(train) - used)), metrics)
+
+
+EMOTION = StageSpec("emotion", 1, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
+
+
+def _unlabelled(count: int) -> dict[str, int]:
+    return {"unlabelled": count} if count else {}

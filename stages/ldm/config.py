@@ -1,0 +1,28 @@
+"""Settings of latent-diffusion training."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stages.common.config import StageConfig
+from stages.common.training import LoopConfig
+from stages.models.denoiser import DenoiserConfig
+from stages.models.schedule import ScheduleConfig
+
+
+class LdmConfig(StageConfig):
+    """Defaults are the thesis's (4.3.3). ``class_balance`` as in ``SampleOrder``.
+
+    Emotions with fewer than ``min_class_samples`` training samples are trained on without their label and are not
+    offered for editing.
+    """
+
+    network: DenoiserConfig = DenoiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    loop: LoopConfig = LoopConfig(steps=360_000, batch_size=24, learning_rate=2.4e-5, validate_every=5000)
+    weight_decay: float = Field(default=0.01, ge=0)
+    unconditional_probability: float = Field(default=0.2, ge=0, lt=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
+    min_class_samples: int = Field(default=0, ge=0)
+    ema_decay: float = Field(default=0.9999, gt=0, lt=1)
+    ema_warmup: bool = False

@@ -1,0 +1,77 @@
+"""Train a latent diffusion model on the latents of a first stage and write a model that can edit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stages.common.checkpoint import ModelInfo, load_first_stage, save_denoiser, save_first_stage
+from stages.common.emotions import EMOTIONS, NULL_CLASS
+from stages.common.engine import ArtifactDraft, RunContext, StageSpec
+from stages.common.errors import BadInputError
+from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.shards import UNLABELLED, ShardDataset
+from stages.common.training import fit
+from stages.ldm.config import LdmConfig
+from stages.ldm.latents import cached_latents
+from stages.ldm.trainer import LdmTrainer
+from stages.models.denoiser import DenoiserConfig, build_denoiser
+from stages.models.first_stage import FirstStageConfig
+
+
+def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
+    """Cache latents, train, and save the EMA weights together with the first stage."""
+    first_stage = load_first_stage(inputs["first_stage"].root, context.device)
+    _require_fit(config.network, first_stage.config)
+    train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
+    latents = {
+        name: cached_latents(context.work / f"latents-{name}.pt", first_stage, data, context.device, context.progress)
+        for name, data in (("train", train), ("val", val))
+    }
+    samples = {name: int((train.labels == i).sum()) for i, name in enumerate(EMOTIONS)}
+    supported = tuple(name for name, count in samples.items() if count >= max(1, config.min_class_samples))
+    torch.manual_seed(context.seed)
+    trainer = LdmTrainer(
+        build_denoiser(config.network),
+        config,
+        (latents["train"], _condition(train.labels, supported)),
+        (latents["val"], _condition(val.labels, supported)),
+        context.seed,
+        context.device,
+    )
+    history = fit(trainer, config.loop, context, "ldm")
+    trainer.ema.copy_to(trainer.denoiser.parameters())
+    save_first_stage(first_stage, context.out)
+    save_denoiser(trainer.denoiser, config.schedule, ModelInfo(supported=supported, samples=samples), context.out)
+    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
+    return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**history[-1], "supported": list(supported)})
+
+
+LDM = StageSpec(
+    "ldm",
+    1,
+    LdmConfig,
+    {"data": ArtifactKind.SHARDS, "first_stage": ArtifactKind.FIRST_STAGE},
+    ArtifactKind.LATENT_DIFFUSION,
+    run,
+)
+
+
+def _require_fit(denoiser: DenoiserConfig, first_stage: FirstStageConfig) -> None:
+    have = (first_stage.folded_latent_channels, first_stage.latent_size)
+    want = (denoiser.latent_channels, denoiser.latent_size)
+    if have != want:
+        raise BadInputError(
+            f"the first stage gives {have[0]} channels at {have[1]} px, the denoiser takes {want[0]} at {want[1]} px",
+            "Set network.latent_channels and network.latent_size",
+        )
+
+
+def _condition(labels: NDArray[np.int64], supported: tuple[str, ...]) -> NDArray[np.int64]:
+    """Labels with the null class in place of what is unlabelled or too rare to learn."""
+    known = np.isin(labels, [EMOTIONS.index(name) for name in supported]) & (labels != UNLABELLED)
+    return np.where(known, labels, NULL_CLASS)
