@@ -50,8 +50,7 @@ def picture_tree(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
     from stages.common.manifest import load_artifact
     from stages.common.weights import list_models
 
-    model = provenance.get("model")
-    wanted = model.get("artifact_id") if isinstance(model, Mapping) else None
+    wanted = provenance.get("model")
     found = (load_artifact(entry.root) for entry in list_models())
     trees = [build_tree(artifact) for artifact in found if artifact.manifest.artifact_id == wanted]
     inputs = trees or ([{"kind": "model", "id": wanted, "inputs": []}] if wanted else [])

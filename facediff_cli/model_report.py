@@ -35,7 +35,7 @@ def describe_folder(artifact: Artifact) -> dict[str, Any]:
         "bytes": sum(o.bytes for o in manifest.outputs),
         "schedule": _read_schedule(artifact),
         "licence": _read_licence(artifact.root / "README.md"),
-        "emotions": list(manifest.metrics.get("supported", ())),
+        "emotions": _read_json(artifact.path("model.json")).get("supported", []),
     }
 
 
@@ -61,6 +61,7 @@ def describe_preset(name: str) -> dict[str, Any]:
         "kind": "preset",
         "networks": networks,
         "parameters": sum(n["parameters"] for n in networks.values()),
+        "schedule": ldm.schedule.model_dump(mode="json"),
         "config": {"vqgan": vqgan.model_dump(mode="json"), "ldm": ldm.model_dump(mode="json")},
     }
 
@@ -83,11 +84,12 @@ def _network_name(path: str) -> str:
 
 
 def _read_schedule(artifact: Artifact) -> dict[str, Any]:
-    path = artifact.path("scheduler/scheduler_config.json")
-    if not path.is_file():
-        return {}
-    stored: Mapping[str, Any] = json.loads(path.read_bytes())
+    stored = _read_json(artifact.path("scheduler/scheduler_config.json"))
     return {field: stored[field] for field in _SCHEDULE_FIELDS if field in stored}
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
 def _read_licence(card: Path) -> str | None:

@@ -24,7 +24,7 @@ def picture(tmp_path, shards, monkeypatch):
     path = tmp_path / "edited.png"
     Image.new("RGB", (4, 4)).save(path)
     write_provenance(
-        path, {"tool": "facediff", "emotion": "happy", "model": {"artifact_id": shards.manifest.artifact_id}}
+        path, {"tool": "facediff", "emotion": "happy", "model": shards.manifest.artifact_id}
     )
     return path
 

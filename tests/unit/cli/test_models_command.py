@@ -18,6 +18,7 @@ def write_model(_config, _inputs, context):
     save_file({"weight": torch.zeros(9, 2)}, context.out / "emotion_embedding.safetensors")
     schedule = {"beta_schedule": "scaled_linear", "num_train_timesteps": 1000, "_class_name": "DDIMScheduler"}
     (context.out / "scheduler" / "scheduler_config.json").write_text(json.dumps(schedule))
+    (context.out / "model.json").write_text(json.dumps({"supported": ["neutral", "happy"], "samples": {}}))
     return ArtifactDraft(Counts())
 
 
@@ -49,6 +50,7 @@ def test_describe_counts_parameters_from_the_files(facediff, model):
     assert report["networks"]["unet"]["bytes"] == (model.root / "unet" / "model.safetensors").stat().st_size
     assert report["schedule"] == {"beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
     assert report["licence"] == "apache-2.0"
+    assert report["emotions"] == ["neutral", "happy"]
 
 
 def test_describe_for_people(facediff, model):
