@@ -34,14 +34,18 @@ def fetch_weights() -> bool:
         for url in missing_weights():
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_TIMEOUT_S):
                 pass
-            import torch.hub
-
-            weights_folder().mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(weights_folder() / Path(url).name), progress=False)
+            _download(url, weights_folder() / Path(url).name)
     except (OSError, RuntimeError):
         # Offline, refused or cut off: the caller has another detector, or says what is missing.
         return False
     return True
+
+
+def _download(url: str, path: Path) -> None:
+    import torch.hub
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.hub.download_url_to_file(url, str(path), progress=False)
 
 
 def load_network(device: str) -> Any:

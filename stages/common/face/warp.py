@@ -13,15 +13,15 @@ _MARGIN_PX = 4
 
 
 def align_face(rgb: NDArray[np.uint8], matrix: ArrayLike, size_px: int) -> NDArray[np.uint8]:
-    """The (size_px, size_px, 3) crop: photo point (x, y) at ``matrix @ (x, y, 1)``, pixel centres being integers.
+    """The (size_px, size_px, 3) crop: photo point (x, y) at ``matrix @ (x, y, 1)``; pixel centres whole.
 
-    There is one interpolation (bicubic) from the original pixels. When shrinking, whole blocks of source pixels are
-    averaged first and what remains below a factor of two is blurred, so that nothing aliases. Outside the photo its
+    There is one interpolation (bicubic) from the original pixels. When shrinking, blocks of at most half a crop pixel
+    are averaged first and a blur does the rest, so that nothing aliases, wherever the blocks begin. Outside the photo its
     mirror image continues without end.
     """
     m = np.asarray(matrix, dtype=np.float64)
     shrink = max(1.0, 1.0 / scale_of(m))
-    block = int(shrink)
+    block = max(1, int(shrink / 2))
     region, origin_xy = _mirrored_region(rgb, m, size_px, _MARGIN_PX * shrink, block)
     to_photo = np.array([[block, 0.0, origin_xy[0] + (block - 1) / 2], [0.0, block, origin_xy[1] + (block - 1) / 2]])
     if block > 1:
