@@ -16,8 +16,8 @@ def align_face(rgb: NDArray[np.uint8], matrix: ArrayLike, size_px: int) -> NDArr
     """The (size_px, size_px, 3) crop: photo point (x, y) at ``matrix @ (x, y, 1)``; pixel centres whole.
 
     There is one interpolation (bicubic) from the original pixels. When shrinking, blocks of at most half a crop pixel
-    are averaged first and a blur does the rest, so that nothing aliases, wherever the blocks begin. Outside the photo its
-    mirror image continues without end.
+    are averaged first and a blur does the rest, so that nothing aliases, wherever the blocks begin. Outside the photo
+    its mirror image continues without end.
     """
     m = np.asarray(matrix, dtype=np.float64)
     shrink = max(1.0, 1.0 / scale_of(m))
