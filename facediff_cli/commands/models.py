@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.options import JsonOption
+from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption
 from facediff_cli.reporting import emit, format_size
+from facediff_cli.stage_command import load_input, run_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,6 +103,38 @@ def describe(
             raise MissingModelError(error.what, f"{error.hint}; presets: {', '.join(presets)}") from error
         report = describe_preset(name)
     emit(report, as_json, lambda console: _render_report(console, report))
+
+
+@app.command()
+def bundle(
+    ldm: Annotated[Path, typer.Option("--ldm", metavar="RUN", help="The folder that `train ldm` wrote.")],
+    emotion: Annotated[Path, typer.Option("--emotion", metavar="RUN", help="The folder that `train emotion` wrote.")],
+    out: OutFolderOption,
+    config: ConfigOption = "mini",
+    settings: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Join a trained model and an emotion classifier, in half precision, in one folder to use or release.
+
+    **Examples**
+
+    * `facediff models bundle --ldm runs/ldm --emotion runs/emotion --out runs/my-model`
+
+    * `facediff edit --emotion happy photo.jpg --model runs/my-model`
+    """
+    from stages.bundle.config import BundleConfig
+    from stages.bundle.run import BUNDLE
+    from stages.common.config import resolve_config
+
+    run_stage(
+        BUNDLE,
+        resolve_config(BundleConfig, "bundle", config, settings or ()),
+        {"ldm": load_input(ldm, "latent_diffusion"), "emotion": load_input(emotion, "emotion_classifier")},
+        out,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 def _render_report(console: Console, report: dict[str, Any]) -> None:

@@ -74,6 +74,11 @@ def load_scheduler(root: Path) -> DDIMScheduler:
     return DDIMScheduler.from_pretrained(root / "scheduler", local_files_only=True)
 
 
+def load_schedule_config(root: Path) -> ScheduleConfig:
+    scheduler = load_scheduler(root).config
+    return ScheduleConfig.model_validate({name: scheduler[name] for name in ScheduleConfig.model_fields})
+
+
 def save_model_info(info: ModelInfo, root: Path) -> None:
     _write_config(root / _INFO_JSON, info)
 

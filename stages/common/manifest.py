@@ -28,6 +28,7 @@ class ArtifactKind(StrEnum):
     FIRST_STAGE = "first_stage"
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"
+    MODEL = "model"
 
 
 class _Record(BaseModel):

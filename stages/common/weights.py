@@ -19,7 +19,14 @@ from stages.common.manifest import (
 )
 
 DEFAULT_MODEL = "facediff-mini"
-MODEL_KINDS = frozenset({ArtifactKind.FIRST_STAGE, ArtifactKind.LATENT_DIFFUSION, ArtifactKind.EMOTION_CLASSIFIER})
+MODEL_KINDS = frozenset(
+    {
+        ArtifactKind.FIRST_STAGE,
+        ArtifactKind.LATENT_DIFFUSION,
+        ArtifactKind.EMOTION_CLASSIFIER,
+        ArtifactKind.MODEL,
+    }
+)
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"
 _DOCUMENTS = frozenset({"README.md", "LICENSE"})
 """Files that may lie in a model's folder without being part of it."""

@@ -1,0 +1,42 @@
+"""Join a latent diffusion model and an emotion classifier in one folder of half-precision weights: a model to release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stages.bundle.config import BundleConfig
+from stages.common.checkpoint import (
+    load_denoiser,
+    load_emotion_classifier,
+    load_first_stage,
+    load_model_info,
+    load_schedule_config,
+    save_denoiser,
+    save_emotion_classifier,
+    save_first_stage,
+)
+from stages.common.engine import ArtifactDraft, RunContext, StageSpec
+from stages.common.manifest import Artifact, ArtifactKind, Counts
+
+
+def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
+    """Copy the networks as float16; the metrics of the parents come along."""
+    ldm, emotion = inputs["ldm"], inputs["emotion"]
+    info = load_model_info(ldm.root).model_copy(update={"recommended_guidance": dict(config.recommended_guidance)})
+    save_first_stage(load_first_stage(ldm.root).half(), context.out)
+    save_denoiser(load_denoiser(ldm.root).half(), load_schedule_config(ldm.root), info, context.out)
+    classifier = load_emotion_classifier(emotion.root)
+    assert classifier is not None, "an emotion artifact holds a classifier"
+    save_emotion_classifier(classifier.half(), context.out)
+    metrics = {"ldm": dict(ldm.manifest.metrics), "emotion": dict(emotion.manifest.metrics)}
+    return ArtifactDraft(Counts(total=1, ok=1), metrics)
+
+
+BUNDLE = StageSpec(
+    "bundle",
+    1,
+    BundleConfig,
+    {"ldm": ArtifactKind.LATENT_DIFFUSION, "emotion": ArtifactKind.EMOTION_CLASSIFIER},
+    ArtifactKind.MODEL,
+    run,
+)
