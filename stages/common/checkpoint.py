@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, VQModel
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from stages.common.errors import MissingModelError
 from stages.common.manifest import write_atomically
@@ -39,20 +43,20 @@ class ModelInfo(BaseModel):
 
 def save_first_stage(model: FirstStage, root: Path) -> None:
     """Write ``vqvae/``, and the folds in ``first_stage.json``."""
-    model.vq.save_pretrained(root / "vqvae", safe_serialization=True)
+    _save_network(model.vq, root / "vqvae")
     _write_config(root / _FIRST_STAGE_JSON, model.config)
 
 
 def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     """Read what ``save_first_stage`` wrote, in float32 and eval mode."""
     config = _read_config(root / _FIRST_STAGE_JSON, FirstStageConfig)
-    vq = VQModel.from_pretrained(root / "vqvae", use_safetensors=True, local_files_only=True, torch_dtype=torch.float32)
+    vq = _load_network(VQModel, root / "vqvae")
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
 
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:
     """Write ``unet/``, ``scheduler/``, the emotion embedding, ``denoiser.json`` and ``model.json``."""
-    model.unet.save_pretrained(root / "unet", safe_serialization=True)
+    _save_network(model.unet, root / "unet")
     build_scheduler(schedule).save_pretrained(root / "scheduler")
     save_file({"weight": model.emotion_embedding.weight.detach().contiguous()}, root / _EMBEDDING_FILE)
     _write_config(root / _DENOISER_JSON, model.config)
@@ -61,17 +65,15 @@ def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, ro
 
 def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     """Read what ``save_denoiser`` wrote, in float32 and eval mode."""
-    unet = UNet2DConditionModel.from_pretrained(
-        root / "unet", use_safetensors=True, local_files_only=True, torch_dtype=torch.float32
-    )
-    embedding = load_file(root / _EMBEDDING_FILE)["weight"].float()
-    model = Denoiser(_read_config(root / _DENOISER_JSON, DenoiserConfig), unet)
-    model.emotion_embedding.load_state_dict({"weight": embedding})
+    config = _read_config(root / _DENOISER_JSON, DenoiserConfig)
+    model = Denoiser(config, _load_network(UNet2DConditionModel, root / "unet"))
+    _load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
 
 
 def load_scheduler(root: Path) -> DDIMScheduler:
-    return DDIMScheduler.from_pretrained(root / "scheduler", local_files_only=True)
+    with _readable(root / "scheduler"):
+        return DDIMScheduler.from_pretrained(root / "scheduler", local_files_only=True)
 
 
 def load_schedule_config(root: Path) -> ScheduleConfig:
@@ -101,8 +103,43 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     if not folder.is_dir():
         return None
     model = EmotionClassifier(_read_config(folder / "config.json", EmotionClassifierConfig))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.float().to(device).eval().requires_grad_(False)
+    _load_weights(model, folder / "model.safetensors")
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _save_network(network: Any, folder: Path) -> None:
+    network.save_pretrained(folder, safe_serialization=True)
+    path = folder / "config.json"
+    settings = json.loads(path.read_bytes())
+    # diffusers writes down where a network was loaded from, which says nothing of what it is.
+    if settings.pop("_name_or_path", None) is not None:
+        write_atomically(path, json.dumps(settings, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _load_network(network_type: Any, folder: Path) -> Any:
+    with _readable(folder):
+        network, found = network_type.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32, output_loading_info=True
+        )
+        if found["missing_keys"] or found["unexpected_keys"]:
+            raise ValueError("weights are missing or too many")
+    return network
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    with _readable(path):
+        module.load_state_dict(load_file(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line that a part of a model is missing or damaged, whatever the libraries call it."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise MissingModelError(
+            f"{path} is missing or damaged", "`facediff models verify` or `facediff manifest verify` names the file"
+        ) from error
 
 
 def _write_config(path: Path, config: BaseModel) -> None:
