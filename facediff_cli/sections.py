@@ -14,6 +14,7 @@ _CONFIGS = {
     "vqgan": "VqganConfig",
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
+    "bundle": "BundleConfig",
     "edit": "EditConfig",
 }
 

@@ -71,7 +71,7 @@ def test_every_rejection_is_a_row_with_its_reason(tmp_path: Path, save_photo: Sa
     (root / "cut.jpg").write_bytes((root / "a_good.jpg").read_bytes()[:2000])
     (root / "empty.jpg").touch()
     (root / "folder.jpg").mkdir()
-    save_photo("blurred.png", blur_px=5)
+    save_photo("blurred.png", blur_px=3)
     Image.fromarray(np.asarray(skimage.data.cat())).save(root / "cat.jpg")
     Image.fromarray(np.asarray(skimage.data.astronaut())).crop((120, 30, 320, 230)).resize((110, 110)).save(
         root / "far.png"
