@@ -46,8 +46,7 @@ class Recogniser:
         """Probabilities (N, 7) of one face box in each RGB photo (height, width, 3)."""
         faces = np.stack([crop_face(photo, box) for photo, box in zip(photos, boxes, strict=True)])
         with torch.inference_mode():
-            probabilities: NDArray[np.float32] = self.network(torch.from_numpy(faces)[:, None]).numpy()
-        return probabilities
+            return np.asarray(self.network(torch.from_numpy(faces)[:, None]).numpy(), dtype=np.float32)
 
 
 def haar_like_box(dlib_box_xyxy: Box) -> Box:
@@ -68,7 +67,7 @@ def crop_face(rgb: NDArray[np.uint8], box_xyxy: Box) -> NDArray[np.float32]:
     x1, y1 = (max(0, value - _MARGIN_PX + _PADDING_PX) for value in (left, top))
     x2, y2 = (value + side + _MARGIN_PX + _PADDING_PX for value in (left, top))
     face = cv2.resize(grey[y1:y2, x1:x2], (FER_SIZE_PX, FER_SIZE_PX))
-    return (face.astype(np.float32) / 255 - np.float32(0.5)) * 2
+    return np.asarray((face.astype(np.float32) / 255 - np.float32(0.5)) * 2, dtype=np.float32)
 
 
 def _pad(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

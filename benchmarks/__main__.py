@@ -1,0 +1,160 @@
+"""``python -m benchmarks [all|judge|preprocess|edit]``: each prints tables; sections whose data is missing say so."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.common.errors import ConfigError, FacediffError
+from stages.common.weights import DEFAULT_MODEL, resolve_model
+
+_EPILOG = """\
+Labelled photos: --photos is the folder that the paths in --labels (columns path, emotion, identity, split, grey) start
+from. Environment: FACEDIFF_DATA and FACEDIFF_LABELS stand for them; labels.csv in the photos' folder is the default.
+
+  python -m benchmarks judge --model runs/ldm --split val --limit 40 --guidance 2 3 4 --emotion happy sad --fast
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks that the command line names. Returns the exit code of ``facediff`` for the same error."""
+    options = _parse(arguments)
+    sections: dict[str, Callable[[argparse.Namespace], Any]] = {
+        "preprocess": _preprocess,
+        "edit": _edit,
+        "judge": _judge,
+    }
+    results: dict[str, Any] = {}
+    exit_code = 0
+    for name in sections if options.section == "all" else [options.section]:
+        try:
+            results[name] = sections[name](options)
+        except FacediffError as error:
+            print(f"\n{name}: skipped: {error}" if options.section == "all" else f"{name}: {error}", file=sys.stderr)
+            exit_code = 0 if options.section == "all" else error.exit_code
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return exit_code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit"], default="all")
+    add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
+    add("--photos", type=Path, default=_environment_path("FACEDIFF_DATA"), help="root of the labelled photos")
+    add("--labels", type=Path, default=_environment_path("FACEDIFF_LABELS"), help="their table")
+    add("--split", choices=["test", "val"], default="test", help="tune on val only (default: %(default)s)")
+    add("--limit", type=int, default=100, help="neutral photos to edit (default: %(default)s)")
+    add("--emotion", nargs="+", default=[], help="targets (default: all with a goal)")
+    add("--guidance", nargs="+", type=float, default=[], help="one judgement each (default: the model's own)")
+    add("--steps", type=int, default=40)
+    add("--strength", type=int, default=500)
+    add("--blend", choices=["delta", "paste"], default="delta")
+    add("--source", default="auto", help="label of the unedited faces (default: the classifier's)")
+    add("--fast", action="store_true", help="judge: no identity, no real photos")
+    add("--device", default="cpu")
+    add("--runs", type=int, default=3, help="edit: how often the command is timed (default: %(default)s)")
+    add("--count", type=int, default=512, help="preprocess: how many photos (default: %(default)s)")
+    add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
+    add("--json", type=Path, metavar="FILE", help="also write all numbers there")
+    add("--grid", type=Path, metavar="FILE.png", help="judge: also write the first edited faces there")
+    return parser.parse_args(arguments)
+
+
+def _environment_path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
+
+
+def _data(options: argparse.Namespace) -> tuple[Path, Path]:
+    """The photos' root and their table. Raises ``ConfigError`` when they are not there."""
+    if options.photos is None:
+        raise ConfigError("no labelled photos", "Give --photos and --labels, or set FACEDIFF_DATA and FACEDIFF_LABELS")
+    labels = options.labels or options.photos / "labels.csv"
+    for path in (options.photos, labels):
+        if not path.exists():
+            raise ConfigError(f"{path} does not exist", "Give --photos and --labels")
+    return options.photos, labels
+
+
+def _preprocess(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.photos import select_photos
+    from benchmarks.preprocess import measure_preprocess, print_preprocess
+
+    root, labels = _data(options)
+    paths = [photo.path for photo in select_photos(labels, options.split, "neutral", options.count)]
+    result = measure_preprocess(root, paths, options.workers)
+    print_preprocess(result)
+    return result
+
+
+def _edit(options: argparse.Namespace) -> dict[str, Any]:
+    from PIL import Image
+    from skimage.data import astronaut
+
+    from benchmarks.edit import measure_edit, measure_round_trip, print_edit
+    from benchmarks.photos import select_photos
+    from stages.common.editor import load_editor
+
+    root = resolve_model(options.model).root
+    with tempfile.TemporaryDirectory() as folder:
+        portrait = Path(folder) / "astronaut.png"
+        Image.fromarray(astronaut()).save(portrait)
+        cost = measure_edit(str(root), portrait, options.runs)
+        photos, paths = Path(folder), [portrait.name]
+        try:
+            photos, labels = _data(options)
+            paths = [photo.path for photo in select_photos(labels, options.split, "neutral", min(options.limit, 20))]
+        except ConfigError as error:
+            print(f"round trip on one portrait only: {error.what}", file=sys.stderr)
+        round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps)
+    print_edit(cost, round_trip)
+    return {"cost": cost, "round_trip": round_trip}
+
+
+def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from benchmarks.judge import GOALS, Judge, JudgeSettings, print_judgement, write_grid
+    from stages.common.editor import load_editor
+    from stages.common.emotions import parse_emotion
+    from stages.edit.config import make_edit_config
+
+    root, labels = _data(options)
+    editor = load_editor(resolve_model(options.model).root, options.device)
+    settings = JudgeSettings(
+        labels=labels,
+        root=root,
+        split=options.split,
+        limit=options.limit,
+        emotions=tuple(map(parse_emotion, options.emotion)) or tuple(GOALS),
+        source=options.source,
+        real_limit=0 if options.fast else 100,
+        identity=not options.fast,
+    )
+    fields = {"steps": options.steps, "strength": options.strength, "blend": options.blend}
+    configs = [make_edit_config(emotion="neutral", guidance=g, **fields) for g in options.guidance or [None]]
+    judge = Judge(editor, settings)
+    if not judge.cases:
+        raise ConfigError(f"no face in the {options.split} photos below {root}")
+    results = []
+    for config in configs:
+        results.append(judge.run(config))
+        print_judgement(results[-1])
+        if options.grid:
+            write_grid(judge, options.grid)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

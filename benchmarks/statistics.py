@@ -1,0 +1,31 @@
+"""Numbers over photos, and how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RESAMPLES = 2000
+
+
+def bootstrap_interval(values: Sequence[float] | NDArray[Any], level: float = 0.95) -> tuple[float, float]:
+    """The percentile bootstrap interval of the mean; the same values always give the same interval."""
+    data = np.asarray(values, dtype=np.float64)
+    if data.size == 0:
+        return float("nan"), float("nan")
+    picks = np.random.default_rng(0).integers(0, data.size, size=(_RESAMPLES, data.size))
+    low, high = np.quantile(data[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def psnr_db(a: NDArray[Any], b: NDArray[Any], peak: float = 255.0) -> float:
+    """Peak signal-to-noise ratio of equally shaped arrays; infinite when they are equal."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
+
+
+def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
