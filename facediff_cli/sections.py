@@ -15,6 +15,7 @@ _CONFIGS = {
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
     "bundle": "BundleConfig",
+    "bundle": "BundleConfig",
     "edit": "EditConfig",
 }
 
