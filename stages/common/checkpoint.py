@@ -1,4 +1,4 @@
-"""Models on disk, in diffusers' layout: ``vqvae/``, ``unet/``, ``scheduler/``, and what diffusers has no place for beside them."""
+"""Models on disk, in diffusers' layout (``vqvae/``, ``unet/``, ``scheduler/``), and beside it what diffusers lacks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 class ModelInfo(BaseModel):
-    """What a model has learned: ``samples`` seen per emotion, those ``supported``, and the guidance scale that suits each."""
+    """What a model has learned: ``samples`` per emotion, those ``supported``, the guidance scale that suits each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -32,7 +32,7 @@ DEFAULT_GUIDANCE = 3.0
 
 
 class EditedBatch(NamedTuple):
-    """``edited`` under the target label, and ``reconstruction`` by the first stage alone; both (B, 3, H, W) in -1..1."""
+    """``edited`` under the target label, ``reconstruction`` by the first stage alone; both (B, 3, H, W) in -1..1."""
 
     edited: Tensor
     reconstruction: Tensor
@@ -80,7 +80,7 @@ class Editor:
         steps: int,
         guidance: float | None,
     ) -> EditedBatch:
-        """DDIM inversion under the source labels to noise level ``strength``, then back under the target labels (thesis 4.4).
+        """DDIM inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
 
         ``steps`` network evaluations each way. The same guidance scale serves both ways; None takes the one recommended
         for each target.

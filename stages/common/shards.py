@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
+from pyarrow import ArrowInvalid
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
@@ -23,11 +25,13 @@ class ShardDataset:
     """One split of a shards artifact.
 
     ``labels`` holds class indices (N,) in the order of ``EMOTIONS``, ``UNLABELLED`` where there is none.
-    Raises ``BadInputError`` when the split is empty.
+    Raises ``BadInputError`` when the split is empty or a file is missing or damaged.
     """
 
     def __init__(self, artifact: Artifact, split: str) -> None:
-        table = pq.read_table(artifact.path(INDEX_NAME), filters=[("split", "=", split)]).to_pydict()
+        self._root = artifact.root
+        with self._undamaged():
+            table = pq.read_table(artifact.path(INDEX_NAME), filters=[("split", "=", split)]).to_pydict()
         if not table["sample_key"]:
             raise BadInputError(f"{artifact.root} has no samples in the split {split!r}")
         self.keys: list[str] = table["sample_key"]
@@ -37,19 +41,31 @@ class ShardDataset:
         self._sizes = table["size"]
         names = sorted(set(table["shard"]))
         self._shard_of = [names.index(name) for name in table["shard"]]
-        self._files = [os.open(artifact.path(name), os.O_RDONLY) for name in names]
+        self._files: list[int] = []
+        with self._undamaged():
+            self._files.extend(os.open(artifact.path(name), os.O_RDONLY) for name in names)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """The decoded picture, (H, W, 3) RGB."""
-        data = os.pread(self._files[self._shard_of[index]], self._sizes[index], self._offsets[index])
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        with self._undamaged():
+            data = os.pread(self._files[self._shard_of[index]], self._sizes[index], self._offsets[index])
+            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pictures (B, H, W, 3) of one size."""
         return np.stack([self[int(i)] for i in indices])
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ArrowInvalid) as error:
+            raise BadInputError(
+                f"the shards in {self._root} are not as they were written: {error}", "See `facediff manifest verify`"
+            ) from error
 
     def __del__(self) -> None:
         for descriptor in getattr(self, "_files", []):

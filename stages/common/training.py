@@ -7,8 +7,11 @@ steps as one that was not: on one CPU with the same number of threads the weight
 from __future__ import annotations
 
 import math
+import os
+import pickle
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,13 +23,13 @@ from torch import Tensor
 
 from stages.common.config import StageConfig
 from stages.common.engine import RunContext
-from stages.common.errors import Interrupted
+from stages.common.errors import Interrupted, ResumeConflictError
 
 _CHECKPOINT = "checkpoint.pt"
 
 
 class LoopConfig(StageConfig):
-    """How long and how fast to train. The learning rate rises over ``warmup_steps`` and, with ``decay``, falls as a cosine."""
+    """How long and how fast to train. The rate rises over ``warmup_steps`` and, with ``decay``, falls as a cosine."""
 
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -40,7 +43,7 @@ class LoopConfig(StageConfig):
 
 
 class Trainee(Protocol):
-    """A model's side of the loop. State must hold all that the next step depends on, and only tensors and plain values."""
+    """A model's side of the loop. Its state is all that the next step depends on, as tensors and plain values."""
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
         """Take one optimiser step and return the losses to show."""
@@ -75,19 +78,22 @@ class SampleOrder:
             random = np.random.default_rng([self._seed, step])
             return random.choice(self._count, size=self._batch_size, p=self._probabilities)
         seen = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        epochs = {int(e): np.random.default_rng([self._seed, int(e)]).permutation(self._count) for e in set(seen // self._count)}
+        epochs = {int(e): self._permutation(int(e)) for e in set(seen // self._count)}
         return np.array([epochs[int(s // self._count)][s % self._count] for s in seen])
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._count)
 
 
 def fit(trainee: Trainee, config: LoopConfig, context: RunContext, description: str) -> list[dict[str, float]]:
     """Train to ``config.steps``, continuing from the checkpoint in ``context.work`` if there is one.
 
-    Returns one row of averages for each validation. Raises ``Interrupted`` after saving when ``context.should_stop()``.
+    Returns one row for each validation. Raises ``Interrupted`` after saving when ``context.should_stop()``, and
+    ``ResumeConflictError`` when the checkpoint cannot be read.
     """
     checkpoint = context.work / _CHECKPOINT
     step, history = _restore(checkpoint, trainee)
     random = torch.Generator()
-    sums: dict[str, float] = {}
     with context.progress.task(description, config.steps, step) as task:
         started, first = time.monotonic(), step
         while step < config.steps:
@@ -95,7 +101,6 @@ def fit(trainee: Trainee, config: LoopConfig, context: RunContext, description: 
             losses = trainee.train_step(step, learning_rate_at(step, config), random)
             step += 1
             _require_finite(losses, step)
-            sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
             rate = (step - first) * config.batch_size / (time.monotonic() - started)
             task.advance(images_per_s=round(rate, 1), **{k: round(v, 4) for k, v in losses.items()})
             if step % config.validate_every == 0 or step == config.steps:
@@ -129,6 +134,17 @@ def to_model_range(pictures_BHWC: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pictures_BHWC)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Raise ``ResumeConflictError`` when what an earlier run saved at ``path`` cannot be read inside the block."""
+    try:
+        yield
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ResumeConflictError(
+            f"{path} is damaged and cannot be continued", f"Delete {path.parents[1]}, and start again"
+        ) from error
+
+
 def _step_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
@@ -141,13 +157,17 @@ def _require_finite(losses: dict[str, float], step: int) -> None:
 
 def _save(path: Path, trainee: Trainee, step: int, history: list[dict[str, float]]) -> None:
     temporary = path.with_suffix(".tmp")
-    torch.save({"step": step, "history": history, "trainee": trainee.state_dict()}, temporary)
+    with temporary.open("wb") as stream:
+        torch.save({"step": step, "history": history, "trainee": trainee.state_dict()}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
     temporary.replace(path)
 
 
 def _restore(path: Path, trainee: Trainee) -> tuple[int, list[dict[str, float]]]:
     if not path.is_file():
         return 0, []
-    state = torch.load(path, weights_only=True)
-    trainee.load_state_dict(state["trainee"])
-    return int(state["step"]), list(state["history"])
+    with undamaged(path):
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        trainee.load_state_dict(state["trainee"])
+        return int(state["step"]), list(state["history"])

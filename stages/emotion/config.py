@@ -10,7 +10,7 @@ from stages.models.emotion_classifier import EmotionClassifierConfig
 
 
 class EmotionConfig(StageConfig):
-    """``class_balance`` as in ``SampleOrder``; ``max_shift`` (fraction of the side) and ``max_gain`` bound the augmentation."""
+    """``class_balance`` as in ``SampleOrder``; ``max_shift`` (part of the side) and ``max_gain`` bound augmentation."""
 
     network: EmotionClassifierConfig = EmotionClassifierConfig()
     loop: LoopConfig = LoopConfig(steps=20_000, batch_size=128, learning_rate=1e-3, warmup_steps=100, decay=True)

@@ -10,8 +10,9 @@ import torch
 from stages.common.checkpoint import save_emotion_classifier
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import ArtifactDraft, RunContext, StageSpec
+from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
-from stages.common.shards import ShardDataset
+from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.training import fit
 from stages.emotion.config import EmotionConfig
 from stages.emotion.trainer import EmotionTrainer, confusion_matrix
@@ -21,6 +22,7 @@ from stages.models.emotion_classifier import EmotionClassifier
 def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train to the end of the schedule; the validation split is only looked at, never selected on."""
     train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
+    _require_labels(train, val)
     torch.manual_seed(context.seed)
     model = EmotionClassifier(config.network)
     trainer = EmotionTrainer(model, config, (train, val), context.seed, context.device)
@@ -34,6 +36,11 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
 
 
 EMOTION = StageSpec("emotion", 1, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
+
+
+def _require_labels(*splits: ShardDataset) -> None:
+    if any((split.labels == UNLABELLED).all() for split in splits):
+        raise BadInputError("no sample of a split has an emotion label", "Give `preprocess` a table with --labels")
 
 
 def _unlabelled(count: int) -> dict[str, int]:

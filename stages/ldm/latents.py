@@ -9,20 +9,21 @@ from torch import Tensor
 
 from stages.common.progress import Progress
 from stages.common.shards import ShardDataset
-from stages.common.training import to_model_range
+from stages.common.training import to_model_range, undamaged
 from stages.models.first_stage import FirstStage
 
 _BATCH = 32
 
 
 def cached_latents(path: Path, first_stage: FirstStage, data: ShardDataset, device: str, progress: Progress) -> Tensor:
-    """float16 latents (2, N, C, H, W): the pictures as they are, then mirrored. Encoded at the first call, read afterwards."""
+    """float16 latents (2, N, C, H, W): pictures as they are, then mirrored. Encoded at the first call, then read."""
     if not path.is_file():
         temporary = path.with_suffix(".tmp")
         torch.save(_encode(first_stage, data, device, progress), temporary)
         temporary.replace(path)
-    latents: Tensor = torch.load(path, weights_only=True, mmap=True)
-    return latents
+    with undamaged(path):
+        latents: Tensor = torch.load(path, weights_only=True, mmap=True)
+        return latents
 
 
 @torch.no_grad()

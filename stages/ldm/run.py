@@ -40,8 +40,8 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
         config,
         (latents["train"], _condition(train.labels, supported)),
         (latents["val"], _condition(val.labels, supported)),
-        context.seed,
-        context.device,
+        seed=context.seed,
+        device=context.device,
     )
     history = fit(trainer, config.loop, context, "ldm")
     trainer.ema.copy_to(trainer.denoiser.parameters())

@@ -33,6 +33,7 @@ class LdmTrainer:
         config: LdmConfig,
         train: tuple[Tensor, NDArray[np.int64]],
         val: tuple[Tensor, NDArray[np.int64]],
+        *,
         seed: int,
         device: str,
     ) -> None:
@@ -91,6 +92,7 @@ class LdmTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name in _STATEFUL:
             getattr(self, name).load_state_dict(state[name])
+        self.ema.to(self.device)
 
     def _loss(self, z0: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
         timesteps = torch.randint(len(self.abar_T), (len(z0),), generator=random).to(self.device)

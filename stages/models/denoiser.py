@@ -27,7 +27,7 @@ class DenoiserConfig(BaseModel):
 
 
 class Denoiser(nn.Module):
-    """diffusers' ``UNet2DConditionModel`` and one learnable context vector for each class, the last one for "no class"."""
+    """diffusers' ``UNet2DConditionModel`` and a learnable context vector for each class, the last for "no class"."""
 
     def __init__(self, config: DenoiserConfig, unet: UNet2DConditionModel) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Denoiser(nn.Module):
         return self.config.num_classes
 
     def forward(self, z_BCHW: Tensor, timesteps_B: Tensor, labels_B: Tensor) -> Tensor:
-        """The predicted noise eps, (B, C, H, W), for noisy latents at integer ``timesteps_B`` under class ``labels_B``."""
+        """The predicted noise eps (B, C, H, W) of noisy latents at integer ``timesteps_B`` under class ``labels_B``."""
         context = self.emotion_embedding(labels_B).unsqueeze(1)
         eps: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context).sample
         return eps

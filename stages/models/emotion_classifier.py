@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class EmotionClassifier(nn.Module):
         self.config = config
         widths = (config.channels[0], *config.channels)
         self.stem = _normalised(nn.Conv2d(3, widths[0], 3, padding=1, bias=False))
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)))
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in itertools.pairwise(widths)))
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(widths[-1], config.num_classes))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

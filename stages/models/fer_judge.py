@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 
 import torch
@@ -25,7 +26,7 @@ class FerNetwork(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(*_conv_norm(1, 8), nn.ReLU(), *_conv_norm(8, 8), nn.ReLU())
         widths = (8, 16, 32, 64, 128)
-        self.blocks = nn.Sequential(*(_Block(i, o) for i, o in zip(widths, widths[1:], strict=False)))
+        self.blocks = nn.Sequential(*(_Block(i, o) for i, o in itertools.pairwise(widths)))
         self.head = nn.Conv2d(widths[-1], len(FER_LABELS), 3, padding=1)
         self.eval()
 

@@ -93,7 +93,9 @@ class FirstStage(nn.Module):
         """Reconstruct; with ``quantize`` false the bottleneck stays continuous (the warm-up of the codebook)."""
         features = self.encode_features(x_BCHW)
         if not quantize:
-            return Reconstruction(self.decode_features(features), features.new_zeros(()), torch.empty(0, dtype=torch.long))
+            return Reconstruction(
+                self.decode_features(features), features.new_zeros(()), torch.empty(0, dtype=torch.long)
+            )
         quantized, loss, (_, _, codes) = self.vq.quantize(features.float())
         return Reconstruction(self.decode_features(quantized), loss, codes)
 

@@ -10,7 +10,7 @@ from stages.models.samplers import PredictEps
 
 
 def classifier_free_guidance(denoiser: Denoiser, labels_B: Tensor, guidance_scale_B: Tensor) -> PredictEps:
-    """eps = (1 - g) eps(null) + g eps(y), with a class and a scale for each sample; g = 1 is the plain conditional model.
+    """eps = (1 - g) eps(null) + g eps(y), with a class and a scale for each sample; g = 1 is the conditional model.
 
     Where every g is 1 the null branch is not evaluated.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,7 +30,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [3, *(channels * min(2**i, 8) for i in range(layers + 1))]
         blocks: list[nn.Module] = []
-        for i, (narrow, wide) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (narrow, wide) in enumerate(itertools.pairwise(widths)):
             blocks.append(nn.Conv2d(narrow, wide, 4, stride=2 if i < layers else 1, padding=1))
             if i > 0:
                 blocks.append(nn.GroupNorm(min(32, wide // 4), wide))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,24 +17,25 @@ PredictEps = Callable[[Tensor, int], Tensor]
 def edit_timesteps(strength: int, steps: int) -> list[int]:
     """``steps`` + 1 ascending levels from 1, where clean latents are taken to be, to ``strength``, evenly spaced.
 
-    Equal neighbours are merged when ``steps`` exceeds ``strength``. Raises ``ValueError`` unless 1 < strength <= 1000 and steps > 0.
+    Equal neighbours are merged when ``steps`` exceeds ``strength``; strength 1000 ends at 999, the last level there is.
+    Raises ``ValueError`` unless 1 <= strength <= 1000 and steps > 0.
     """
-    if not 1 < strength <= 1000 or steps < 1:
-        raise ValueError("strength must be in 2..1000 and steps positive")
+    if not 1 <= strength <= 1000 or steps < 1:
+        raise ValueError("strength must be in 1..1000 and steps positive")
     levels = torch.linspace(0, 1, steps + 1, dtype=torch.float64) * min(strength, 999)
     return sorted({max(1, round(float(level))) for level in levels})
 
 
 def ddim_move(z_BCHW: Tensor, eps_BCHW: Tensor, abar_from: Tensor, abar_to: Tensor) -> Tensor:
-    """One deterministic step between noise levels: sqrt(abar') x0 + sqrt(1 - abar') eps (DDIM, eq. 12 with sigma = 0)."""
+    """A deterministic step between noise levels: sqrt(abar') x0 + sqrt(1 - abar') eps (DDIM, eq. 12, sigma = 0)."""
     x0 = (z_BCHW - (1 - abar_from).sqrt() * eps_BCHW) / abar_from.sqrt()
     return abar_to.sqrt() * x0 + (1 - abar_to).sqrt() * eps_BCHW
 
 
 @torch.no_grad()
 def ddim_invert(predict_eps: PredictEps, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
-    """Noise ``z_BCHW`` from the first to the last of ascending ``timesteps``; the estimate at each step's start serves for it."""
-    for now, after in zip(timesteps[:-1], timesteps[1:], strict=True):
+    """Noise ``z_BCHW`` from the first to the last of ascending ``timesteps``, by the estimate at each step's start."""
+    for now, after in itertools.pairwise(timesteps):
         z_BCHW = ddim_move(z_BCHW, predict_eps(z_BCHW, now), abar_T[now], abar_T[after])
     return z_BCHW
 

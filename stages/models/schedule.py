@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class ScheduleConfig(BaseModel):
-    """Defaults are the thesis's: betas = linspace(sqrt(0.0015), sqrt(0.0205), 1000)^2, which diffusers names scaled_linear."""
+    """Defaults are the thesis's: betas = linspace(sqrt(0.0015), sqrt(0.0205), 1000)^2, diffusers' scaled_linear."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

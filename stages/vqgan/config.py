@@ -16,8 +16,8 @@ class VqganConfig(StageConfig):
 
     The bottleneck stays continuous for ``codebook_start`` steps; then the codebook is set to encoder outputs and used.
     The discriminator joins at ``adversarial_start`` (null: never). ``perceptual`` names the network of the perceptual
-    distance; ``squeezenet`` is no standard LPIPS and is recorded under its own name. ``normalize_latents`` scales latents
-    to unit standard deviation (the thesis keeps them as they are).
+    distance; ``squeezenet`` is no standard LPIPS and is recorded under its own name. ``normalize_latents`` scales
+    latents to unit standard deviation (the thesis keeps them as they are).
     """
 
     network: FirstStageConfig = FirstStageConfig()

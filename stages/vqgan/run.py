@@ -22,6 +22,7 @@ from stages.vqgan.config import VqganConfig
 from stages.vqgan.trainer import VqganTrainer
 
 _SCALE_SAMPLES = 512
+_SQUEEZENET_FILE = "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
 def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
@@ -30,13 +31,17 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     perceptual = _perceptual(config)
     torch.manual_seed(context.seed)
     model = build_first_stage(config.network)
-    trainer = VqganTrainer(model, perceptual, config, (train, val), context.seed, context.device)
+    trainer = VqganTrainer(model, perceptual, config, (train, val), seed=context.seed, device=context.device)
     history = fit(trainer, config.loop, context, "vqgan")
     if config.normalize_latents:
         model.vq.register_to_config(scaling_factor=_latent_scale(model, train, context.device))
     save_first_stage(model, context.out)
     write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
-    metrics = {**history[-1], "perceptual_network": getattr(perceptual, "name", "none"), "latent_scale": model.scaling_factor}
+    metrics = {
+        **history[-1],
+        "perceptual_network": getattr(perceptual, "name", "none"),
+        "latent_scale": model.scaling_factor,
+    }
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), metrics)
 
 
@@ -47,11 +52,13 @@ def _perceptual(config: VqganConfig) -> nn.Module | None:
     if config.perceptual == "none":
         return None
     if config.perceptual == "squeezenet":
-        return PerceptualDistance(load_squeezenet_keras(cache_folder() / "squeezenet" / "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"))
+        return PerceptualDistance(load_squeezenet_keras(cache_folder() / "squeezenet" / _SQUEEZENET_FILE))
     try:
         return LpipsDistance("vgg")
     except LookupError as error:
-        raise MissingModelError(str(error), "Fetch it, or use --set perceptual=squeezenet (recorded as such)") from error
+        raise MissingModelError(
+            str(error), "Fetch it, or use --set perceptual=squeezenet (recorded as such)"
+        ) from error
 
 
 @torch.no_grad()

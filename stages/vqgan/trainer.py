@@ -26,6 +26,7 @@ class VqganTrainer:
         perceptual: nn.Module | None,
         config: VqganConfig,
         data: tuple[ShardDataset, ShardDataset],
+        *,
         seed: int,
         device: str,
     ) -> None:
@@ -67,7 +68,7 @@ class VqganTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """PSNR (dB, pictures in 0..1) and perceptual distance of quantised reconstructions; share of the codebook in use."""
+        """PSNR (dB) and perceptual distance of quantised reconstructions, and the share of the codebook in use."""
         used = torch.zeros_like(self.used)
         squared = perceptual = 0.0
         count = min(len(self.val_data), _VALIDATION_LIMIT)
