@@ -125,6 +125,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
         group["lr"] = learning_rate
 
 
+def memory_format(device: str) -> torch.memory_format:
+    """The layout in which convolutional networks train fastest: on CPUs, group norm is slow in channels-last."""
+    return torch.contiguous_format if torch.device(device).type == "cpu" else torch.channels_last
+
+
 def autocast(config: LoopConfig, device: str) -> AbstractContextManager[None]:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
 

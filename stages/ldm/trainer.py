@@ -11,7 +11,7 @@ from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.common.training import SampleOrder, autocast, set_learning_rate
+from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate
 from stages.ldm.config import LdmConfig
 from stages.models.denoiser import Denoiser
 from stages.models.losses import add_noise, simple_loss
@@ -39,7 +39,7 @@ class LdmTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.denoiser = denoiser.to(device=device, memory_format=torch.channels_last)
+        self.denoiser = denoiser.to(device=device, memory_format=memory_format(device))
         if torch.device(device).type == "cpu":
             # The fused attention's backward pass is several times slower than plain matrix products there.
             self.denoiser.unet.set_attn_processor(AttnProcessor())
@@ -48,9 +48,11 @@ class LdmTrainer:
         self.val_latents, self.val_labels = val[0], torch.from_numpy(val[1])
         self.order = SampleOrder(train[1], config.loop.batch_size, seed, config.class_balance)
         self.optimizer = torch.optim.AdamW(
-            denoiser.parameters(), config.loop.learning_rate, weight_decay=config.weight_decay
+            denoiser.parameters(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        self.ema = EMAModel(denoiser.parameters(), decay=config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75)
+        self.ema = EMAModel(
+            denoiser.parameters(), config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75, foreach=True
+        )
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
         indices = torch.from_numpy(self.order.indices(step))
@@ -99,7 +101,7 @@ class LdmTrainer:
         noise = torch.randn(z0.shape, generator=random).to(self.device)
         noisy = add_noise(z0.to(self.device), noise, self.abar_T[timesteps])
         with autocast(self.config.loop, self.device):
-            predicted = self.denoiser(noisy.to(memory_format=torch.channels_last), timesteps, labels.to(self.device))
+            predicted = self.denoiser(noisy.to(memory_format=memory_format(self.device)), timesteps, labels.to(self.device))
         return simple_loss(predicted, noise)
 
 
