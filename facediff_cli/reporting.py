@@ -98,7 +98,7 @@ class _BarTask:
         self._bars = bars
         self._id = task_id
 
-    def advance(self, count: int = 1, **fields: str | float) -> None:
+    def advance(self, count: int = 1, /, **fields: str | float) -> None:
         self._bars.update(self._id, advance=count)
         if fields:
             self._bars.update(self._id, fields=format_fields(fields))
@@ -113,7 +113,7 @@ class _PlainTask:
         self._fields: dict[str, str | float] = {}
         self._started_s = self._said_s = time.monotonic()
 
-    def advance(self, count: int = 1, **fields: str | float) -> None:
+    def advance(self, count: int = 1, /, **fields: str | float) -> None:
         self._done += count
         self._fields.update(fields)
         if time.monotonic() - self._said_s >= PLAIN_INTERVAL_S:

@@ -15,7 +15,6 @@ _CONFIGS = {
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
     "bundle": "BundleConfig",
-    "bundle": "BundleConfig",
     "edit": "EditConfig",
 }
 

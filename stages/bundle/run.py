@@ -1,4 +1,4 @@
-"""Join a latent diffusion model and an emotion classifier in one folder of half-precision weights: a model to release."""
+"""Join a latent diffusion model and an emotion classifier in one folder of half-precision weights: a release."""
 
 from __future__ import annotations
 

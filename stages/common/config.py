@@ -1,4 +1,4 @@
-"""Configuration: defaults < preset < file < ``--set a.b=value``, each a frozen pydantic model that forbids unknown fields."""
+"""Configuration: defaults < preset < file < ``--set a.b=value``, frozen pydantic models that forbid unknown fields."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def load_config_file(name_or_path: str) -> dict[str, Any]:
 def resolve_config(
     config_type: type[ConfigT], section: str, source: str | None = None, overrides: Sequence[str] = ()
 ) -> ConfigT:
-    """Merge the layers for one stage. Raises ``ConfigError`` naming the first wrong field and its nearest known name."""
+    """Merge the layers for one stage. Raises ``ConfigError`` naming the first wrong field and the nearest name."""
     fields: dict[str, Any] = {}
     if source is not None:
         fields = dict(load_config_file(source).get(section) or {})

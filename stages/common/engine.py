@@ -1,14 +1,13 @@
 """Plan and execute one stage: skip what is up to date, resume what is unfinished, commit the manifest last.
 
-A run works in ``OUT.partial`` beside ``OUT``. When it is complete, the manifest is written there and the folder renamed to
-``OUT``: so ``OUT`` either is a whole artifact or does not exist, whenever the process dies.
+A run works in ``OUT.partial`` beside ``OUT``. When it is complete, the manifest is written there and the folder renamed
+to ``OUT``: so ``OUT`` either is a whole artifact or does not exist, whenever the process dies.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +42,7 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 _RUN_FILE = "run.json"
 _LOCK_FILE = "run.lock"
 WORK_NAME = "work"
-"""Folder inside ``RunContext.out`` for what only a resumed run needs (checkpoints, chunks); deleted before the commit."""
+"""Folder inside ``RunContext.out`` for what only a resumed run needs (checkpoints, chunks); not committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,10 @@ class ArtifactDraft:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec(Generic[ConfigT]):
-    """A stage: a plain function and what it reads and writes. ``version`` rises when equal inputs would give other outputs."""
+    """A stage: a plain function and what it reads and writes.
+
+    ``version`` rises when equal inputs would give other outputs.
+    """
 
     name: str
     version: int
@@ -94,7 +96,7 @@ class PlanStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ``execute`` would do. ``differences`` names the fields in which an existing output differs, one line each."""
+    """What ``execute`` would do. ``differences`` names the fields in which what is there differs, one line each."""
 
     status: PlanStatus
     run_key: str
@@ -194,7 +196,7 @@ def execute(
 
 
 def describe_source(root: Path, listing_hash: str) -> Artifact:
-    """Files that facediff did not write, as the input of a first stage; ``listing_hash`` is their content's identity."""
+    """Files that facediff did not write, as the input of a first stage; ``listing_hash`` is the id of their content."""
     manifest = Manifest(
         kind=ArtifactKind.SOURCE,
         stage=StageRef(name="source", version=1),
@@ -224,14 +226,14 @@ def _make_folder(folder: Path) -> None:
         raise BadInputError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def _identify(
-    spec: StageSpec[ConfigT], config: ConfigT, inputs: Mapping[str, Artifact], seed: int
-) -> _Identity:
+def _identify(spec: StageSpec[ConfigT], config: ConfigT, inputs: Mapping[str, Artifact], seed: int) -> _Identity:
     if set(inputs) != set(spec.inputs):
         raise ValueError(f"{spec.name} needs inputs {sorted(spec.inputs)}, got {sorted(inputs)}")
     for role, kind in spec.inputs.items():
         if inputs[role].manifest.kind is not kind:
-            raise BadInputError(f"{inputs[role].root} holds {inputs[role].manifest.kind.value}, but {role} must be {kind.value}")
+            raise BadInputError(
+                f"{inputs[role].root} holds {inputs[role].manifest.kind.value}, but {role} must be {kind.value}"
+            )
     references = tuple(
         InputRef(role=role, kind=inputs[role].manifest.kind, id=inputs[role].manifest.artifact_id)
         for role in sorted(inputs)
@@ -259,7 +261,9 @@ def _lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ResumeConflictError(f"another process is writing {folder}", "Wait for it, or choose another --out") from error
+            raise ResumeConflictError(
+                f"another process is writing {folder}", "Wait for it, or choose another --out"
+            ) from error
         yield
 
 
@@ -275,7 +279,7 @@ def _copy_parents(inputs: Mapping[str, Artifact], partial: Path) -> None:
             shutil.copyfile(parent, folder / parent.name)
 
 
-def _complete(
+def _complete(  # noqa: PLR0917
     spec: StageSpec[ConfigT],
     identity: _Identity,
     draft: ArtifactDraft,

@@ -48,7 +48,7 @@ class MissingModelError(FacediffError):
     exit_code = 6
 
 
-class Interrupted(FacediffError):
+class Interrupted(FacediffError):  # noqa: N818 - named like KeyboardInterrupt
     """Stopped by the user after the current step was saved."""
 
     exit_code = 130

@@ -12,7 +12,7 @@ JsonValue = Any
 
 
 def canonical_json(value: JsonValue) -> bytes:
-    """UTF-8 JSON with sorted keys and no spaces, so equal values give equal bytes. NaN and infinities raise ``ValueError``."""
+    """UTF-8 JSON, keys sorted, no spaces: equal values give equal bytes. NaN and infinities raise ``ValueError``."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

@@ -74,7 +74,7 @@ class CodeRef(_Record):
 
 
 class Manifest(_Record):
-    """Field by field as in the documentation's "Manifests" page; ``run_key`` and ``artifact_id`` are derived, never typed in."""
+    """Field by field as in the documentation's "Manifests" page; ``run_key`` and ``artifact_id`` are derived."""
 
     schema_version: int = SCHEMA_VERSION
     kind: ArtifactKind
@@ -104,7 +104,7 @@ class Artifact:
 
 
 def compute_run_key(stage: StageRef, config: Mapping[str, Any], seed: int, inputs: tuple[InputRef, ...]) -> str:
-    """SHA-256 of everything that decides a result, and of nothing else (no time, host, device, worker count or path)."""
+    """SHA-256 of everything that decides a result, and of nothing else (no time, host, device, workers or path)."""
     return hash_json(
         {
             "stage": stage.model_dump(mode="json"),
@@ -156,7 +156,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def load_artifact(path: Path, kind: ArtifactKind | None = None) -> Artifact:
-    """Read the artifact at a folder or at its ``manifest.json``; raises ``BadInputError`` if it is none, or of another kind."""
+    """Read the artifact at a folder or ``manifest.json``; raises ``BadInputError`` for none, or another kind."""
     root = path.parent if path.name == MANIFEST_NAME else path
     manifest = read_manifest(root / MANIFEST_NAME)
     if kind is not None and manifest.kind is not kind:

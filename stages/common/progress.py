@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, contextmanager
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
 class Task(Protocol):
-    def advance(self, count: int = 1, **fields: str | float) -> None:
+    def advance(self, count: int = 1, /, **fields: str | float) -> None:
         """``count`` more units are done; ``fields`` are shown beside the bar (loss, images/s, rejected)."""
 
 
@@ -21,7 +21,7 @@ class Progress(Protocol):
 
 
 class _SilentTask:
-    def advance(self, count: int = 1, **fields: str | float) -> None:
+    def advance(self, count: int = 1, /, **fields: str | float) -> None:
         pass
 
 

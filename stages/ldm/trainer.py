@@ -101,7 +101,8 @@ class LdmTrainer:
         noise = torch.randn(z0.shape, generator=random).to(self.device)
         noisy = add_noise(z0.to(self.device), noise, self.abar_T[timesteps])
         with autocast(self.config.loop, self.device):
-            predicted = self.denoiser(noisy.to(memory_format=memory_format(self.device)), timesteps, labels.to(self.device))
+            noisy = noisy.to(memory_format=memory_format(self.device))
+            predicted = self.denoiser(noisy, timesteps, labels.to(self.device))
         return simple_loss(predicted, noise)
 
 

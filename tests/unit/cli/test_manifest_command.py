@@ -23,9 +23,7 @@ def picture(tmp_path, shards, monkeypatch):
     monkeypatch.setattr(weights, "_ASSETS", shards.root.parent)
     path = tmp_path / "edited.png"
     Image.new("RGB", (4, 4)).save(path)
-    write_provenance(
-        path, {"tool": "facediff", "emotion": "happy", "model": shards.manifest.artifact_id}
-    )
+    write_provenance(path, {"tool": "facediff", "emotion": "happy", "model": shards.manifest.artifact_id})
     return path
 
 
