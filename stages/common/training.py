@@ -135,8 +135,9 @@ def autocast(config: LoopConfig, device: str) -> AbstractContextManager[None]:
 
 
 def to_model_range(pictures_BHWC: NDArray[np.uint8]) -> Tensor:
-    """uint8 pictures 0..255 (B, H, W, 3) to float32 -1..1 (B, 3, H, W), in channels-last memory."""
-    return torch.from_numpy(np.ascontiguousarray(pictures_BHWC)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+    """uint8 pictures 0..255 (B, H, W, 3) to float32 -1..1 (B, 3, H, W), contiguous."""
+    pictures = torch.from_numpy(np.ascontiguousarray(pictures_BHWC)).permute(0, 3, 1, 2)
+    return pictures.float().contiguous().div_(127.5).sub_(1)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.common.shards import ShardDataset
-from stages.common.training import SampleOrder, autocast, set_learning_rate, to_model_range
+from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate, to_model_range
 from stages.models.first_stage import FirstStage, Reconstruction
 from stages.models.losses import PatchDiscriminator, adaptive_adversarial_weight, hinge_discriminator_loss
 from stages.vqgan.config import VqganConfig
@@ -32,9 +32,9 @@ class VqganTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.model = model.to(device=device, memory_format=torch.channels_last)
+        self.model = model.to(device=device, memory_format=memory_format(device))
         self.perceptual = perceptual.to(device) if perceptual is not None else None
-        self.discriminator = PatchDiscriminator().to(device=device, memory_format=torch.channels_last)
+        self.discriminator = PatchDiscriminator().to(device=device, memory_format=memory_format(device))
         self.train_data, self.val_data = data
         self.order = SampleOrder(self.train_data.labels, config.loop.batch_size, seed)
         rate = config.loop.learning_rate
@@ -46,7 +46,7 @@ class VqganTrainer:
         x = to_model_range(self.train_data.batch(self.order.indices(step)))
         flip = torch.rand(len(x), generator=random) < 0.5
         x[flip] = x[flip].flip(3)
-        x = x.to(self.device)
+        x = x.to(self.device, memory_format=memory_format(self.device))
         if step == self.config.codebook_start:
             self._start_codebook(x, random)
         set_learning_rate(self.optimizer, learning_rate)
