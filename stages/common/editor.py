@@ -67,7 +67,8 @@ class Editor:
         """Probabilities (B, 8) in the order of ``EMOTIONS``. Raises ``MissingModelError`` without a classifier."""
         if self.classifier is None:
             raise MissingModelError("this model has no emotion classifier", "Name the expression with --source")
-        return self.classifier(images_BCHW.to(self.device)).softmax(dim=1)
+        logits: Tensor = self.classifier(images_BCHW.to(self.device))
+        return logits.softmax(dim=1)
 
     @torch.no_grad()
     def edit(

@@ -30,7 +30,7 @@ class EmotionTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.model = model.to(device=device, memory_format=torch.channels_last)
+        self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train_data, self.val_data = data
         self.labelled = np.flatnonzero(self.train_data.labels != UNLABELLED)
         labels = self.train_data.labels[self.labelled]

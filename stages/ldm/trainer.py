@@ -39,7 +39,7 @@ class LdmTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.denoiser = denoiser.to(device=device, memory_format=memory_format(device))
+        self.denoiser = denoiser.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         if torch.device(device).type == "cpu":
             # The fused attention's backward pass is several times slower than plain matrix products there.
             self.denoiser.unet.set_attn_processor(AttnProcessor())

@@ -21,8 +21,9 @@ def classifier_free_guidance(denoiser: Denoiser, labels_B: Tensor, guidance_scal
     def predict_eps(z_BCHW: Tensor, t: int) -> Tensor:
         timesteps_B = torch.full((len(z_BCHW),), t, device=z_BCHW.device)
         if plain:
-            return denoiser(z_BCHW, timesteps_B, labels_B)
-        both = denoiser(z_BCHW.repeat(2, 1, 1, 1), timesteps_B.repeat(2), torch.cat([null_B, labels_B]))
+            eps: Tensor = denoiser(z_BCHW, timesteps_B, labels_B)
+            return eps
+        both: Tensor = denoiser(z_BCHW.repeat(2, 1, 1, 1), timesteps_B.repeat(2), torch.cat([null_B, labels_B]))
         eps_null, eps_label = both.chunk(2)
         return (1 - scale) * eps_null + scale * eps_label
 

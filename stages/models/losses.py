@@ -20,7 +20,8 @@ def adaptive_adversarial_weight(
     """lambda = |grad L_rec| / (|grad L_adv| + 1e-4) at the decoder's last layer (VQGAN, eq. 7), a detached scalar."""
     (rec_grad,) = torch.autograd.grad(reconstruction_loss, last_layer, retain_graph=True)
     (adv_grad,) = torch.autograd.grad(adversarial_loss, last_layer, retain_graph=True)
-    return (rec_grad.norm() / (adv_grad.norm() + 1e-4)).clamp(0, limit).detach()
+    weight: Tensor = rec_grad.norm() / (adv_grad.norm() + 1e-4)
+    return weight.clamp(0, limit).detach()
 
 
 class PatchDiscriminator(nn.Module):

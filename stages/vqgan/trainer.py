@@ -32,9 +32,9 @@ class VqganTrainer:
     ) -> None:
         self.config = config
         self.device = device
-        self.model = model.to(device=device, memory_format=memory_format(device))
+        self.model = model.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         self.perceptual = perceptual.to(device) if perceptual is not None else None
-        self.discriminator = PatchDiscriminator().to(device=device, memory_format=memory_format(device))
+        self.discriminator = PatchDiscriminator().to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
         self.train_data, self.val_data = data
         self.order = SampleOrder(self.train_data.labels, config.loop.batch_size, seed)
         rate = config.loop.learning_rate
@@ -104,7 +104,7 @@ class VqganTrainer:
         return loss, shown
 
     def _adversarial_term(self, reconstruction_loss: Tensor, pictures: Tensor) -> Tensor:
-        adversarial = -self.discriminator(pictures).float().mean()
+        adversarial: Tensor = -self.discriminator(pictures).float().mean()
         last_layer = self.model.vq.decoder.conv_out.weight
         weight = adaptive_adversarial_weight(reconstruction_loss, adversarial, last_layer)
         return self.config.adversarial_weight * weight * adversarial
@@ -135,7 +135,7 @@ class VqganTrainer:
 
     def _draw_features(self, x: Tensor, count: int, random: torch.Generator) -> Tensor:
         """``count`` encoder outputs (count, C) of the batch, without replacement while there are enough."""
-        features = self.model.encode_features(x).permute(0, 2, 3, 1).flatten(0, 2).float()
+        features: Tensor = self.model.encode_features(x).permute(0, 2, 3, 1).flatten(0, 2).float()
         repeats = -(-count // len(features))
         picks = torch.cat([torch.randperm(len(features), generator=random) for _ in range(repeats)])[:count]
         return features[picks.to(features.device)]
