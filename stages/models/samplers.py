@@ -17,7 +17,8 @@ PredictEps = Callable[[Tensor, int], Tensor]
 def edit_timesteps(strength: int, steps: int) -> list[int]:
     """``steps`` + 1 ascending levels from 1, where clean latents are taken to be, to ``strength``, evenly spaced.
 
-    Equal neighbours are merged when ``steps`` exceeds ``strength``; strength 1000 ends at 999, the last level there is.
+    Levels that round to the same number are merged, so fewer remain as ``steps`` comes near ``strength``; strength 1000
+    ends at 999, the last level there is.
     Raises ``ValueError`` unless 1 <= strength <= 1000 and steps > 0.
     """
     if not 1 <= strength <= 1000 or steps < 1:

@@ -1,0 +1,68 @@
+"""Classifier-free guidance in the thesis's convention: g = 0 ignores the label, g = 1 is the conditional model."""
+
+import pytest
+import torch
+
+from stages.models.guidance import classifier_free_guidance
+
+
+class FakeDenoiser:
+    """eps = (label + 1) z + t, and a record of what was evaluated."""
+
+    null_class = 8
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, z, timesteps, labels):
+        self.batches.append(labels.tolist())
+        return (labels + 1).view(-1, 1, 1, 1) * z + timesteps.view(-1, 1, 1, 1)
+
+
+@pytest.fixture
+def denoiser():
+    return FakeDenoiser()
+
+
+@pytest.fixture
+def z():
+    return torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+
+
+LABELS = torch.tensor([1, 5, 2])
+
+
+def predict(denoiser, z, scales, t=7):
+    return classifier_free_guidance(denoiser, LABELS, torch.tensor(scales))(z, t)
+
+
+def alone(z, labels, t=7):
+    return (labels + 1).view(-1, 1, 1, 1) * z + t
+
+
+def test_scale_one_evaluates_only_the_conditional_branch(denoiser, z):
+    torch.testing.assert_close(predict(denoiser, z, [1.0] * 3), alone(z, LABELS))
+    assert denoiser.batches == [[1, 5, 2]]
+
+
+def test_scale_zero_is_the_unconditional_model(denoiser, z):
+    torch.testing.assert_close(predict(denoiser, z, [0.0] * 3), alone(z, torch.tensor([8, 8, 8])))
+    assert denoiser.batches == [[8, 8, 8, 1, 5, 2]]
+
+
+def test_the_estimate_is_linear_in_the_scale(denoiser, z):
+    zero, one = predict(denoiser, z, [0.0] * 3), predict(denoiser, z, [1.0] * 3)
+    torch.testing.assert_close(predict(denoiser, z, [3.5] * 3), zero + 3.5 * (one - zero))
+
+
+def test_every_sample_has_its_own_scale_and_label(denoiser, z):
+    mixed = predict(denoiser, z, [1.0, 0.0, 4.0])
+    null = alone(z, torch.tensor([8, 8, 8]))
+    expected = torch.stack([alone(z, LABELS)[0], null[1], (-3 * null + 4 * alone(z, LABELS))[2]])
+    torch.testing.assert_close(mixed, expected)
+    assert len(denoiser.batches) == 1
+
+
+def test_the_time_step_reaches_both_branches(denoiser, z):
+    later = predict(denoiser, z, [2.0] * 3, t=100)
+    torch.testing.assert_close(later - predict(denoiser, z, [2.0] * 3, t=0), torch.full_like(z, 100.0))
