@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,20 +34,27 @@ class Cost:
     peak_gib: float
 
 
+# A child's peak starts at that of the process it is forked from, so a small process stands between it and this one.
+_WATCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+wall_s = time.perf_counter() - started
+print(json.dumps([os.waitstatus_to_exitcode(status), wall_s, usage.ru_maxrss]))
+"""
+
+
 def measure_cost(command: Sequence[str]) -> Cost:
     """Run a command to its end. Raises ``FacediffError`` with its last line of stderr when it fails."""
-    with tempfile.TemporaryFile() as stderr:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            stderr.seek(0)
-            last = stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise FacediffError(f"{command[0]} left with {process.returncode}: {last}")
+    watched = subprocess.run(
+        [sys.executable, "-S", "-c", _WATCHER, *command], capture_output=True, text=True, check=True
+    )
+    exit_code, wall_s, peak = json.loads(watched.stdout)
+    if exit_code:
+        raise FacediffError(f"{command[0]} left with {exit_code}: {watched.stderr.strip().rpartition(chr(10))[2]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(wall_s, usage.ru_maxrss * unit / 2**30)
+    return Cost(wall_s, peak * unit / 2**30)
 
 
 def measure_edit(model: str, photo: Path, runs: int = 3) -> dict[str, Any]:

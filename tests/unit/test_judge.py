@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -129,11 +130,13 @@ def test_other_files_are_no_judge(tmp_path):
 
 
 def test_cost_of_a_command_and_of_a_failing_one():
-    cost = measure_cost(["python3", "-c", "x = bytearray(64 << 20)"])
-    assert cost.wall_s > 0
-    assert 0.06 < cost.peak_gib < 2
+    ballast = bytearray(b"x") * (300 << 20)
+    small = measure_cost([sys.executable, "-S", "-c", ""])
+    large = measure_cost([sys.executable, "-S", "-c", "x = b'x' * (64 << 20)"])
+    assert small.wall_s > 0
+    assert small.peak_gib < 0.05 < large.peak_gib < 0.2, len(ballast)
     with pytest.raises(FacediffError, match="left with 3: oh no"):
-        measure_cost(["python3", "-c", "import sys; print('oh no', file=sys.stderr); sys.exit(3)"])
+        measure_cost([sys.executable, "-S", "-c", "import sys; print('oh no', file=sys.stderr); sys.exit(3)"])
 
 
 def test_sections_without_data_are_skipped_with_a_line(monkeypatch, capsys, tmp_path):
