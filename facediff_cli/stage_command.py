@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stages.common.config import StageConfig
-    from stages.common.engine import Plan, StageSpec
     from stages.common.manifest import Artifact, Manifest
+    from stages.common.plan import Plan
+    from stages.common.stage import StageSpec
 
 
 def run_stage(
@@ -38,8 +39,9 @@ def run_stage(
     The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run leaves with the
     code of the run itself when ``out`` cannot be used.
     """
-    from stages.common.engine import PlanStatus, execute, plan
+    from stages.common.engine import execute
     from stages.common.errors import ResumeConflictError
+    from stages.common.plan import PlanStatus, plan
 
     out = _named(out)
     planned = plan(spec, config, inputs, out, seed=seed)

@@ -11,10 +11,11 @@ from hypothesis import settings
 from pytest_socket import disable_socket
 
 from stages.common.config import StageConfig
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec, describe_source
+from stages.common.engine import describe_source
 from stages.common.errors import Interrupted
 from stages.common.hashing import hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 
 settings.register_profile("facediff", deadline=None, derandomize=True, database=None)
 settings.load_profile("facediff")

@@ -26,11 +26,11 @@ import pyarrow.parquet as pq
 from stages.align.config import AlignConfig
 from stages.align.faces import DUPLICATE, GREY, OK, FaceMaker, FaceRow
 from stages.align.sources import NOT_AN_EMOTION, Photos, Sample
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.errors import BadInputError, Interrupted, TooManyRejectedError
 from stages.common.face.detect import load_detector, resolve_detector
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.progress import Task
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec, work_folder
 
 CHUNK_SAMPLES = 256
 TABLE_NAME = "faces.parquet"
@@ -74,7 +74,6 @@ def run_align(config: AlignConfig, inputs: Mapping[str, Artifact], context: RunC
         for number, start in enumerate(range(0, len(samples), CHUNK_SAMPLES))
     ]
     todo = [chunk for chunk in chunks if not _table_path(context.out, chunk[0]).is_file()]
-    context.work.mkdir(exist_ok=True)
     done = len(samples) - sum(len(chunk) for _, chunk in todo)
     with context.progress.task("align", total=len(samples), done=done) as task:
         if context.workers > 1 and len(todo) > 1:
@@ -170,7 +169,7 @@ def _make_chunk(maker: FaceMaker, out: Path, chunk: Chunk) -> Iterator[None]:
 
 
 def _table_path(out: Path, number: int) -> Path:
-    return out / "work" / f"{number:05d}.parquet"
+    return work_folder(out) / f"{number:05d}.parquet"
 
 
 def _to_parquet(rows: list[FaceRow]) -> bytes:

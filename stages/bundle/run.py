@@ -15,8 +15,8 @@ from stages.common.checkpoint import (
     save_emotion_classifier,
     save_first_stage,
 )
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.manifest import Artifact, ArtifactKind, Counts
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 
 
 def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:

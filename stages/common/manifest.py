@@ -17,6 +17,8 @@ from stages.common.hashing import hash_file, hash_json
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 PARENTS_NAME = "parents"
+RUN_FOLDER = ".run"
+"""Below an unfinished artifact: the identity of its run, its lock, and what only a resumed run needs."""
 
 
 class ArtifactKind(StrEnum):
@@ -133,11 +135,11 @@ def describe_outputs(root: Path, counts_by_path: Mapping[str, int]) -> tuple[Out
 
 
 def list_content_files(root: Path) -> Iterator[str]:
-    """Relative POSIX paths of all files below ``root`` except its manifest and its parents' manifests."""
+    """Relative POSIX paths of all files below ``root`` except manifests and what belongs to a run."""
     for folder, _, names in os.walk(root):
         for name in names:
             relative = (Path(folder) / name).relative_to(root).as_posix()
-            if relative != MANIFEST_NAME and not relative.startswith(PARENTS_NAME + "/"):
+            if relative != MANIFEST_NAME and not relative.startswith((f"{PARENTS_NAME}/", f"{RUN_FOLDER}/")):
                 yield relative
 
 

@@ -22,8 +22,8 @@ from pydantic import Field
 from torch import Tensor
 
 from stages.common.config import StageConfig
-from stages.common.engine import RunContext
 from stages.common.errors import Interrupted, ResumeConflictError
+from stages.common.stage import RunContext
 
 _CHECKPOINT = "checkpoint.pt"
 
@@ -147,7 +147,7 @@ def undamaged(path: Path) -> Iterator[None]:
         yield
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ResumeConflictError(
-            f"{path} is damaged and cannot be continued", f"Delete {path.parents[1]}, and start again"
+            f"{path} is damaged", "Delete this file and add --resume: what it held is computed again"
         ) from error
 
 

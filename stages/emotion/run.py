@@ -9,10 +9,10 @@ import torch
 
 from stages.common.checkpoint import save_emotion_classifier
 from stages.common.emotions import EMOTIONS
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import UNLABELLED, ShardDataset
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training import fit
 from stages.emotion.config import EmotionConfig
 from stages.emotion.trainer import EmotionTrainer, confusion_matrix

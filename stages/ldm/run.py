@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from stages.common.checkpoint import ModelInfo, load_first_stage, save_denoiser, save_first_stage
 from stages.common.emotions import EMOTIONS, NULL_CLASS
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import UNLABELLED, ShardDataset
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training import fit
 from stages.ldm.config import LdmConfig
 from stages.ldm.latents import cached_latents

@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.errors import BadInputError
 from stages.common.hashing import hash_file, hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import INDEX_NAME
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.shard.config import ShardConfig
 from stages.shard.tar import write_tar
 

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from stages.common.checkpoint import save_first_stage
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec
 from stages.common.errors import MissingModelError
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.perceptual_weights import load_squeezenet_keras
 from stages.common.shards import ShardDataset
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training import fit, to_model_range
 from stages.common.weights import cache_folder
 from stages.models.first_stage import FirstStage, build_first_stage

@@ -93,7 +93,7 @@ def test_killed_and_run_again_it_is_the_same_artifact(
     killed = align(photos, tmp_path / "faces", before=_DIE_AFTER_PHOTO.format(count=count))
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "faces").exists()
-    done_chunks = len(list((tmp_path / "faces.partial" / "work").glob("*.parquet")))
+    done_chunks = len(list((tmp_path / "faces.partial" / ".run" / "work").glob("*.parquet")))
     assert done_chunks == count // CHUNK
     resumed = align(photos, tmp_path / "faces")
     assert "continuing" in resumed.stderr

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from stages.common.engine import plan
 from stages.common.manifest import (
     Artifact,
     ArtifactKind,
@@ -19,6 +18,7 @@ from stages.common.manifest import (
     compute_run_key,
     write_atomically,
 )
+from stages.common.plan import plan
 
 STAGE = StageRef(name="toy", version=1)
 HASHES = st.integers(0, 2**64).map("{:064x}".format)

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shards import make_shards
 
-from stages.common.engine import RunContext, describe_source
+from stages.common.engine import describe_source
 from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.shards import INDEX_NAME, ShardDataset
+from stages.common.stage import RunContext
 from stages.shard.config import ShardConfig
 from stages.shard.run import run
 

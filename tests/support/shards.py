@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from stages.common.config import StageConfig
-from stages.common.engine import ArtifactDraft, RunContext, StageSpec, execute
+from stages.common.engine import execute
 from stages.common.manifest import Artifact, ArtifactKind, Counts
+from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.shard.config import ShardConfig
 from stages.shard.run import SHARD
 

@@ -170,7 +170,7 @@ def test_stopping_between_chunks_keeps_what_is_done(
     answers = iter([False, False, True])
     with pytest.raises(Interrupted):
         execute(ALIGN, config, {"photos": read_folder(root)}, tmp_path / "out", should_stop=lambda: next(answers))
-    kept = sorted(path.stem for path in (tmp_path / "out.partial" / "work").glob("*.parquet"))
+    kept = sorted(path.stem for path in (tmp_path / "out.partial" / ".run" / "work").glob("*.parquet"))
     assert kept == ["00000", "00001"]
     resumed = execute(ALIGN, config, {"photos": read_folder(root)}, tmp_path / "out")
     fresh = execute(ALIGN, config, {"photos": read_folder(root)}, tmp_path / "fresh")

@@ -6,8 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from stages.common import weights
-from stages.common.engine import ArtifactDraft, execute
+from stages.common.engine import execute
 from stages.common.manifest import ArtifactKind, Counts
+from stages.common.stage import ArtifactDraft
 
 
 def write_model(_config, _inputs, context):

@@ -7,9 +7,10 @@ from textwrap import dedent
 
 import pytest
 
-from stages.common.engine import PlanStatus, execute, plan
+from stages.common.engine import execute
 from stages.common.errors import BadInputError, Interrupted, ResumeConflictError
 from stages.common.manifest import ArtifactKind, find_problems, load_artifact, load_parents
+from stages.common.plan import PlanStatus, plan
 
 
 def partial_of(out):
@@ -126,7 +127,8 @@ def test_a_killed_run_leaves_no_output_and_can_be_continued(toy):
         import os, signal, sys
         from pathlib import Path
         from stages.common.config import StageConfig
-        from stages.common.engine import StageSpec, describe_source, execute
+        from stages.common.engine import describe_source, execute
+        from stages.common.stage import StageSpec
         from stages.common.hashing import hash_json
         from stages.common.manifest import ArtifactKind
 
@@ -151,9 +153,17 @@ def test_a_killed_run_leaves_no_output_and_can_be_continued(toy):
     assert execute(toy.spec, toy.config, toy.inputs, toy.out).manifest.metrics["kept"] == 1
 
 
+def test_killed_in_the_middle_of_the_commit_it_is_finished_without_running_again(toy):
+    whole = execute(toy.spec, toy.config, toy.inputs, toy.out)
+    toy.out.rename(partial_of(toy.out))
+    assert plan(toy.spec, toy.config, toy.inputs, toy.out).status is PlanStatus.UNFINISHED
+    committed = execute(replace(toy.spec, run=forbidden_run), toy.config, toy.inputs, toy.out)
+    assert committed.manifest == whole.manifest
+
+
 def test_two_processes_never_write_the_same_output(toy):
-    partial_of(toy.out).mkdir()
-    with (partial_of(toy.out) / "run.lock").open("w") as stream:
+    (partial_of(toy.out) / ".run").mkdir(parents=True)
+    with (partial_of(toy.out) / ".run" / "lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(ResumeConflictError, match="another process"):
             execute(replace(toy.spec, run=forbidden_run), toy.config, toy.inputs, toy.out)

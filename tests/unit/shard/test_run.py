@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from support.shards import COUNTS, make_shards
 
-from stages.common.engine import RunContext
 from stages.common.errors import BadInputError
 from stages.common.manifest import find_problems, load_artifact
 from stages.common.shards import UNLABELLED, ShardDataset
+from stages.common.stage import RunContext
 from stages.shard.config import ShardConfig
 from stages.shard.run import run
 from stages.shard.tar import write_tar
