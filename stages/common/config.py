@@ -24,14 +24,14 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 
 def preset_names() -> list[str]:
-    folder = resources.files("stages.presets")
+    folder = resources.files("stages").joinpath("presets")
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_config_file(name_or_path: str) -> dict[str, Any]:
     """A preset by name, or a YAML file by path: a mapping from stage name to that stage's fields."""
     if name_or_path in preset_names():
-        text = resources.files("stages.presets").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
+        text = resources.files("stages").joinpath("presets").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
     elif Path(name_or_path).is_file():
         text = Path(name_or_path).read_text("utf-8")
     else:
