@@ -1,0 +1,136 @@
+"""The loop that all models share, with a model that only counts."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stages.common.errors import Interrupted, ResumeConflictError
+from stages.common.stage import RunContext
+from stages.common.training import LoopConfig, fit, learning_rate_at, to_model_range
+
+
+class Counter:
+    """Adds up what it is given; its state is one number."""
+
+    def __init__(self, bad_step=None):
+        self.total = torch.zeros((), dtype=torch.float64)
+        self.steps, self.rates = [], []
+        self.bad_step = bad_step
+
+    def train_step(self, step, learning_rate, random):
+        self.steps.append(step)
+        self.rates.append(learning_rate)
+        self.total += torch.rand((), generator=random, dtype=torch.float64)
+        return {"loss": math.nan if step == self.bad_step else 1.0, "other": 0.0}
+
+    def validate(self):
+        return {"val": self.total.item()}
+
+    def state_dict(self):
+        return {"total": self.total}
+
+    def load_state_dict(self, state):
+        self.total = state["total"].clone()
+
+
+def loop(**changes):
+    return LoopConfig(**{"steps": 7, "batch_size": 2, "learning_rate": 1.0, "validate_every": 3} | changes)
+
+
+@pytest.fixture
+def context(tmp_path):
+    return RunContext(tmp_path, seed=5)
+
+
+def stop_after(steps):
+    left = iter([False] * (steps - 1))
+    return lambda: next(left, True)
+
+
+def test_every_step_runs_once_and_the_last_is_validated(context):
+    counter = Counter()
+    history = fit(counter, loop(), context, "toy")
+    assert counter.steps == list(range(7))
+    assert [row["step"] for row in history] == [3, 6, 7]
+    assert history[-1]["val"] == counter.total.item()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 6])
+def test_interrupted_and_continued_it_is_the_same_run(context, tmp_path, steps):
+    whole = fit(Counter(), loop(), context, "toy")
+    (tmp_path / "other").mkdir()
+    other = replace(context, out=tmp_path / "other")
+    with pytest.raises(Interrupted, match=f"after step {steps} of 7.*--resume") as stopped:
+        fit(Counter(), loop(checkpoint_every=100), replace(other, should_stop=stop_after(steps)), "toy")
+    assert stopped.value.exit_code == 130
+    counter = Counter()
+    assert fit(counter, loop(checkpoint_every=100), other, "toy") == whole
+    assert counter.steps == list(range(steps, 7))
+
+
+def test_a_crash_loses_only_what_came_after_the_last_checkpoint(context):
+    with pytest.raises(FloatingPointError, match="loss is not finite at step 6"):
+        fit(Counter(bad_step=5), loop(checkpoint_every=2), context, "toy")
+    counter = Counter()
+    fit(counter, loop(checkpoint_every=2), context, "toy")
+    assert counter.steps == [4, 5, 6]
+
+
+def test_a_stop_at_the_last_step_is_the_end(context):
+    assert fit(Counter(), loop(), replace(context, should_stop=stop_after(7)), "toy")[-1]["step"] == 7
+
+
+def test_a_finished_run_is_not_trained_again(context):
+    history = fit(Counter(), loop(), context, "toy")
+    counter = Counter()
+    assert fit(counter, loop(), context, "toy") == history
+    assert counter.steps == []
+
+
+def test_the_seed_decides_the_random_stream(context, tmp_path):
+    (tmp_path / "other").mkdir()
+    first = fit(Counter(), loop(), context, "toy")
+    assert fit(Counter(), loop(), replace(context, out=tmp_path / "other", seed=6), "toy") != first
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_a_conflict_that_says_what_to_do(context, content):
+    (context.work / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(ResumeConflictError, match=r"checkpoint\.pt is damaged.*Delete this file"):
+        fit(Counter(), loop(), context, "toy")
+
+
+def test_a_half_written_checkpoint_is_a_conflict(context):
+    with pytest.raises(Interrupted):
+        fit(Counter(), loop(), replace(context, should_stop=lambda: True), "toy")
+    path = context.work / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ResumeConflictError, match="damaged"):
+        fit(Counter(), loop(), context, "toy")
+
+
+def test_a_checkpoint_of_something_else_is_a_conflict(context):
+    torch.save({"step": 3}, context.work / "checkpoint.pt")
+    with pytest.raises(ResumeConflictError, match="damaged"):
+        fit(Counter(), loop(), context, "toy")
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    config = loop(steps=100, warmup_steps=10, decay=True, learning_rate=2.0)
+    rates = [learning_rate_at(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2, rel=1e-3)
+    assert max(rates) == rates[9] == pytest.approx(2.0 * 0.5 * (1 + math.cos(math.pi * 0.09)))
+    assert rates[50] == pytest.approx(1.0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[-1] < 0.001
+    assert {learning_rate_at(step, loop()) for step in range(7)} == {1.0}
+
+
+def test_pictures_become_minus_one_to_one():
+    pictures = torch.tensor([[[[0, 127, 255], [255, 0, 0]]]], dtype=torch.uint8).numpy()
+    x = to_model_range(pictures)
+    assert x.shape == (1, 3, 1, 2)
+    assert x.dtype is torch.float32
+    torch.testing.assert_close(x[0, :, 0, 0], torch.tensor([-1.0, 127 / 127.5 - 1, 1.0]))
