@@ -22,6 +22,7 @@ from stages.common.manifest import (
     RUN_FOLDER,
     Artifact,
     ArtifactKind,
+    CodeRef,
     Counts,
     Manifest,
     StageRef,
@@ -110,9 +111,10 @@ def _run(
     identity = identify(spec, config, inputs, context.seed)
     write_atomically(record, json.dumps(identity.as_json(), indent=2).encode())
     started = time.time()
+    code = describe_code()  # now, before anybody commits or edits
     draft = spec.run(config, inputs, context)
     _copy_parents(inputs, context.out)
-    write_manifest(_complete(spec, identity, draft, context, started), context.out)
+    write_manifest(_complete(spec, identity, draft, context, code, started), context.out)
 
 
 @contextmanager
@@ -140,7 +142,12 @@ def _copy_parents(inputs: Mapping[str, Artifact], partial: Path) -> None:
 
 
 def _complete(
-    spec: StageSpec[ConfigT], identity: RunIdentity, draft: ArtifactDraft, context: RunContext, started: float
+    spec: StageSpec[ConfigT],
+    identity: RunIdentity,
+    draft: ArtifactDraft,
+    context: RunContext,
+    code: CodeRef,
+    started: float,
 ) -> Manifest:
     outputs = describe_outputs(context.out, draft.counts_by_path)
     return Manifest(
@@ -154,7 +161,7 @@ def _complete(
         outputs=outputs,
         counts=draft.counts,
         metrics=draft.metrics,
-        code=describe_code(),
+        code=code,
         environment=describe_environment(context.device),
         timing={
             "started_unix_s": round(started),
