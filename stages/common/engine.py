@@ -114,7 +114,7 @@ def _run(
     code = describe_code()  # now, before anybody commits or edits
     draft = spec.run(config, inputs, context)
     _copy_parents(inputs, context.out)
-    write_manifest(_complete(spec, identity, draft, context, code, started), context.out)
+    write_manifest(_complete(spec, identity, draft, context, code=code, started=started), context.out)
 
 
 @contextmanager
@@ -146,6 +146,7 @@ def _complete(
     identity: RunIdentity,
     draft: ArtifactDraft,
     context: RunContext,
+    *,
     code: CodeRef,
     started: float,
 ) -> Manifest:
