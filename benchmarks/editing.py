@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
-from stages.common.face.canonical import canonical_landmarks
+from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
-from stages.common.face.similarity import estimate_similarity
-from stages.common.face.warp import align_face
 from stages.common.images import read_rgb
+from stages.common.tensors import to_model_range
 from stages.edit.blend import FaceMask, blend_face, make_face_mask
 from stages.edit.config import EditConfig
-from stages.edit.run import FaceEditor, to_crops, to_model
+from stages.edit.run import FaceEditor, classify_sources, to_crops
 
 BATCH = 10
 
@@ -65,8 +64,8 @@ def prepare_cases(
             continue
         faces = detector(rgb)
         if faces:
-            matrix = estimate_similarity(faces[0].landmarks, canonical_landmarks(editor.size_px))
-            found.append((path, rgb, faces[0], matrix, align_face(rgb, matrix, editor.size_px)))
+            crop, matrix = cut_face(rgb, faces[0], editor.size_px)
+            found.append((path, rgb, faces[0], matrix, crop))
     sources = [source] * len(found) if source != "auto" else _classify(editor, [crop for *_, crop in found])
     return [
         Case(
@@ -89,7 +88,7 @@ def edit_cases(
     for start in range(0, len(cases), BATCH):
         batch, wanted = cases[start : start + BATCH], targets[start : start + BATCH]
         made = editor.edit(
-            to_model([case.crop for case in batch]),
+            to_model_range([case.crop for case in batch]),
             torch.tensor([EMOTIONS.index(case.source) for case in batch]),
             torch.tensor([EMOTIONS.index(target) for target in wanted]),
             strength=config.strength,
@@ -104,8 +103,6 @@ def edit_cases(
 
 def _classify(editor: FaceEditor, crops: Sequence[NDArray[np.uint8]]) -> list[str]:
     names: list[str] = []
-    supported = [EMOTIONS.index(name) for name in editor.supported]
     for start in range(0, len(crops), BATCH):
-        probabilities = editor.classify(to_model(crops[start : start + BATCH])).detach().float().cpu()
-        names += [editor.supported[i] for i in probabilities[:, supported].argmax(dim=1).tolist()]
+        names += classify_sources(editor, to_model_range(crops[start : start + BATCH]))[0]
     return names

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,10 +14,8 @@ from numpy.typing import NDArray
 from stages.align.config import AlignConfig
 from stages.align.sources import Sample
 from stages.common.errors import BadInputError
-from stages.common.face.canonical import canonical_landmarks
+from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
-from stages.common.face.similarity import estimate_similarity
-from stages.common.face.warp import align_face
 from stages.common.images import decode_rgb, read_bytes
 
 OK = "ok"
@@ -118,12 +115,6 @@ def _distance_px(face: Face, rgb: NDArray[np.uint8]) -> float:
     return float(np.hypot((left + right - rgb.shape[1]) / 2, (top + bottom - rgb.shape[0]) / 2))
 
 
-def cut_face(rgb: NDArray[np.uint8], face: Face, size_px: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The aligned crop of a face, and the (2, 3) transform from photo pixels to crop pixels."""
-    matrix = estimate_similarity(face.landmarks, _canonical(size_px))
-    return align_face(rgb, matrix, size_px), matrix
-
-
 def sharpness(crop: NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of the grey values, rounded so that rows are equal wherever the crop is."""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -147,8 +138,3 @@ def sample_key(source_path: str) -> str:
     """A readable name that is unique and free of dots (a tar of samples splits names at the first dot)."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(source_path).stem)[:40]
     return f"{stem}-{hashlib.sha256(source_path.encode()).hexdigest()[:10]}"
-
-
-@cache
-def _canonical(size_px: int) -> NDArray[np.float64]:
-    return canonical_landmarks(size_px)

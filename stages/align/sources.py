@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stages.common.emotions import parse_emotion
+from stages.common.emotions import EMOTIONS, parse_emotion
 from stages.common.engine import describe_source
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.hashing import hash_json, hash_listing
@@ -20,7 +20,6 @@ from stages.common.manifest import Artifact
 SPLITS = ("train", "val", "test")
 NOT_AN_EMOTION = "not an emotion"
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
-_AFFECTNET_EMOTIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 _AFFECTNET_CODES = 11
 _MANUAL_CSVS = {"training.csv": "train", "validation.csv": "val"}
 _MANUAL_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", "Manually_Annotated")
@@ -191,6 +190,6 @@ def _read_release(root: Path, folder: Path, split: str) -> Iterator[Sample]:
 def _affectnet_sample(path: str, code: int, split: str) -> Sample:
     if not 0 <= code < _AFFECTNET_CODES:
         raise ValueError(f"expression {code} is not in 0..{_AFFECTNET_CODES - 1}")
-    if code >= len(_AFFECTNET_EMOTIONS):
+    if code >= len(EMOTIONS):
         return Sample(path, split=split, rejection=NOT_AN_EMOTION)
-    return Sample(path, emotion=_AFFECTNET_EMOTIONS[code], split=split)
+    return Sample(path, emotion=EMOTIONS[code], split=split)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -98,11 +98,20 @@ class Editor:
         )
 
     def _guidance_scale(self, target_B: Tensor, guidance: float | None) -> Tensor:
-        scales = [
-            guidance if guidance is not None else self.recommended_guidance.get(EMOTIONS[int(i)], DEFAULT_GUIDANCE)
-            for i in target_B
-        ]
+        scales = [guidance if guidance is not None else guidance_for(self, EMOTIONS[int(i)]) for i in target_B]
         return torch.tensor(scales, device=self.device, dtype=torch.float32)
+
+
+class RecommendsGuidance(Protocol):
+    """A model that knows which guidance scale suits some emotions."""
+
+    @property
+    def recommended_guidance(self) -> Mapping[str, float]: ...
+
+
+def guidance_for(model: RecommendsGuidance, emotion: str) -> float:
+    """The guidance scale that an edit into ``emotion`` takes unless the user names one."""
+    return float(model.recommended_guidance.get(emotion, DEFAULT_GUIDANCE))
 
 
 def load_editor(root: Path, device: str = "cpu") -> Editor:

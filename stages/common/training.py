@@ -6,6 +6,7 @@ steps as one that was not: on one CPU with the same number of threads the weight
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import pickle
@@ -19,10 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
 from stages.common.config import StageConfig
 from stages.common.errors import Interrupted, ResumeConflictError
+from stages.common.manifest import write_atomically
 from stages.common.stage import RunContext
 
 _CHECKPOINT = "checkpoint.pt"
@@ -88,8 +89,8 @@ class SampleOrder:
 def fit(trainee: Trainee, config: LoopConfig, context: RunContext, description: str) -> list[dict[str, float]]:
     """Train to ``config.steps``, continuing from the checkpoint in ``context.work`` if there is one.
 
-    Returns one row for each validation. Raises ``Interrupted`` after saving when ``context.should_stop()``, and
-    ``ResumeConflictError`` when the checkpoint cannot be read.
+    Returns one row for each validation, and writes them to ``history.json``. Raises ``Interrupted`` after saving when
+    ``context.should_stop()``, and ``ResumeConflictError`` when the checkpoint cannot be read.
     """
     checkpoint = context.work / _CHECKPOINT
     step, history = _restore(checkpoint, trainee)
@@ -111,6 +112,7 @@ def fit(trainee: Trainee, config: LoopConfig, context: RunContext, description: 
                 _save(checkpoint, trainee, step, history)
             if stopping and step < config.steps:
                 raise Interrupted(f"stopped after step {step} of {config.steps}", "Add --resume to continue")
+    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
     return history
 
 
@@ -132,12 +134,6 @@ def memory_format(device: str) -> torch.memory_format:
 
 def autocast(config: LoopConfig, device: str) -> AbstractContextManager[None]:
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
-
-
-def to_model_range(pictures_BHWC: NDArray[np.uint8]) -> Tensor:
-    """uint8 pictures 0..255 (B, H, W, 3) to float32 -1..1 (B, 3, H, W), contiguous."""
-    pictures = torch.from_numpy(np.ascontiguousarray(pictures_BHWC)).permute(0, 3, 1, 2)
-    return pictures.float().contiguous().div_(127.5).sub_(1)
 
 
 @contextmanager

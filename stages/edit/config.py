@@ -11,8 +11,6 @@ from stages.common.emotions import parse_emotion
 from stages.common.errors import ConfigError
 from stages.edit.blend import BlendMode
 
-DEFAULT_GUIDANCE = 3.0
-
 
 class EditConfig(StageConfig):
     """``strength`` is the timestep t0 that the face is inverted to; ``guidance`` None takes the model's own.

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.common.editor import guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.face.canonical import canonical_landmarks
+from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
-from stages.common.face.similarity import estimate_similarity
-from stages.common.face.warp import align_face
 from stages.common.provenance import describe_tool
+from stages.common.tensors import to_model_range
 from stages.edit.blend import blend_face, make_face_mask
-from stages.edit.config import DEFAULT_GUIDANCE, EditConfig
+from stages.edit.config import EditConfig
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
 
 _LEAST_SCORE_SHARE = 0.2
@@ -104,14 +104,11 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     check_supported(editor, config)
     rgb = upright_rgb(photo)
     faces = choose_faces(detector(rgb), config, photo)
-    matrices = [estimate_similarity(face.landmarks, canonical_landmarks(editor.size_px)) for face in faces]
-    crops = [align_face(rgb, matrix, editor.size_px) for matrix in matrices]
+    crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
-    images_BCHW = to_model(crops)
+    images_BCHW = to_model_range(crops)
     sources, probabilities = _source_labels(editor, images_BCHW, config)
-    guidance = config.guidance
-    if guidance is None:
-        guidance = float(editor.recommended_guidance.get(config.emotion, DEFAULT_GUIDANCE))
+    guidance = config.guidance if config.guidance is not None else guidance_for(editor, config.emotion)
     batch = editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]),
@@ -168,12 +165,6 @@ def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> lis
     return [from_left[config.face - 1]]
 
 
-def to_model(crops: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-    """uint8 crops (S, S, 3) to a float batch (B, 3, S, S) in -1..1."""
-    stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous()
-    return stacked.float() / 127.5 - 1
-
-
 def to_crops(images_BCHW: torch.Tensor) -> list[NDArray[np.float32]]:
     """A batch in -1..1 to float crops (S, S, 3), still in -1..1."""
     return list(images_BCHW.detach().float().clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy())
@@ -188,10 +179,15 @@ def _source_labels(
 ) -> tuple[list[str], list[float | None]]:
     if config.source != "auto":
         return [config.source] * len(images_BCHW), [None] * len(images_BCHW)
+    names, probabilities = classify_sources(editor, images_BCHW)
+    return names, [round(p, 4) for p in probabilities]
+
+
+def classify_sources(editor: FaceEditor, images_BCHW: torch.Tensor) -> tuple[list[str], list[float]]:
+    """The likeliest of the emotions that the model can do, and its probability, for each crop in -1..1."""
     supported = [EMOTIONS.index(name) for name in editor.supported]
     found = editor.classify(images_BCHW).detach().float().cpu()[:, supported].max(dim=1)
-    names = [editor.supported[i] for i in found.indices.tolist()]
-    return names, [round(p, 4) for p in found.values.tolist()]
+    return [editor.supported[i] for i in found.indices.tolist()], found.values.tolist()
 
 
 def _provenance(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from stages.common.checkpoint import save_emotion_classifier
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
-from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training import fit
@@ -28,7 +27,6 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
     trainer = EmotionTrainer(model, config, (train, val), context.seed, context.device)
     history = fit(trainer, config.loop, context, "emotion classifier")
     save_emotion_classifier(model, context.out)
-    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
     confusion = confusion_matrix(model, val, context.device)
     metrics = {**history[-1], "val_confusion": dict(zip(EMOTIONS, confusion.tolist(), strict=True))}
     used = len(trainer.labelled)

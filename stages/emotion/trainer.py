@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stages.common.emotions import EMOTIONS
 from stages.common.shards import UNLABELLED, ShardDataset
-from stages.common.training import SampleOrder, autocast, set_learning_rate, to_model_range
+from stages.common.tensors import to_model_range
+from stages.common.training import SampleOrder, autocast, set_learning_rate
 from stages.emotion.config import EmotionConfig
 from stages.models.emotion_classifier import EmotionClassifier
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from stages.common.progress import Progress
 from stages.common.shards import ShardDataset
-from stages.common.training import to_model_range, undamaged
+from stages.common.tensors import to_model_range
+from stages.common.training import undamaged
 from stages.models.first_stage import FirstStage
 
 _BATCH = 32

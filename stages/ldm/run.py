@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from stages.common.checkpoint import ModelInfo, load_first_stage, save_denoiser, save_first_stage
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import BadInputError
-from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training import fit
@@ -47,7 +46,6 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
     trainer.ema.copy_to(trainer.denoiser.parameters())
     save_first_stage(first_stage, context.out)
     save_denoiser(trainer.denoiser, config.schedule, ModelInfo(supported=supported, samples=samples), context.out)
-    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**history[-1], "supported": list(supported)})
 
 

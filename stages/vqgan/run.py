@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import torch
@@ -10,11 +9,12 @@ from torch import nn
 
 from stages.common.checkpoint import save_first_stage
 from stages.common.errors import MissingModelError
-from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
+from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.perceptual_weights import load_squeezenet_keras
 from stages.common.shards import ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
-from stages.common.training import fit, to_model_range
+from stages.common.tensors import to_model_range
+from stages.common.training import fit
 from stages.common.weights import cache_folder
 from stages.models.first_stage import FirstStage, build_first_stage
 from stages.models.perceptual import LpipsDistance, PerceptualDistance
@@ -36,7 +36,6 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     if config.normalize_latents:
         model.vq.register_to_config(scaling_factor=_latent_scale(model, train, context.device))
     save_first_stage(model, context.out)
-    write_atomically(context.out / "history.json", json.dumps(history, indent=1).encode() + b"\n")
     metrics = {
         **history[-1],
         "perceptual_network": getattr(perceptual, "name", "none"),

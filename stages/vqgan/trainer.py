@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.common.shards import ShardDataset
-from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate, to_model_range
+from stages.common.tensors import to_model_range
+from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate
 from stages.models.first_stage import FirstStage, Reconstruction
 from stages.models.losses import PatchDiscriminator, adaptive_adversarial_weight, hinge_discriminator_loss
 from stages.vqgan.config import VqganConfig

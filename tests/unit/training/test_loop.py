@@ -8,7 +8,8 @@ import torch
 
 from stages.common.errors import Interrupted, ResumeConflictError
 from stages.common.stage import RunContext
-from stages.common.training import LoopConfig, fit, learning_rate_at, to_model_range
+from stages.common.tensors import to_model_range
+from stages.common.training import LoopConfig, fit, learning_rate_at
 
 
 class Counter:

@@ -1,0 +1,16 @@
+"""Pictures as networks take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def to_model_range(pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Tensor:
+    """uint8 pictures 0..255, (B, H, W, 3) or B of (H, W, 3), to float32 -1..1 (B, 3, H, W), contiguous."""
+    stacked = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)
+    return stacked.float().contiguous().div_(127.5).sub_(1)
