@@ -28,6 +28,11 @@ FirstStageOption = Annotated[
     Path, typer.Option("--first-stage", metavar="RUN", help="The folder that `train vqgan` wrote.")
 ]
 
+InitOption = Annotated[
+    Path | None,
+    typer.Option("--init", metavar="RUN", help="Start from the weights of this finished run, not from random ones."),
+]
+
 
 @app.command()
 def vqgan(
@@ -73,6 +78,7 @@ def ldm(
     data: DataOption,
     first_stage: FirstStageOption,
     out: OutFolderOption,
+    init: InitOption = None,
     config: ConfigOption = _DEFAULT_PRESET,
     settings: SetOption = None,
     seed: SeedOption = 0,
@@ -90,15 +96,20 @@ def ldm(
     * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm`
 
     * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm --config affectnet-128 --resume`
+
+    * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/longer --init runs/ldm`
     """
     from stages.common.config import resolve_config
     from stages.ldm.config import LdmConfig
     from stages.ldm.run import LDM
 
+    inputs = {"data": load_input(data, "shards"), "first_stage": load_input(first_stage, "first_stage")}
+    if init is not None:
+        inputs["init"] = load_input(init, "latent_diffusion")
     run_stage(
         LDM,
         resolve_config(LdmConfig, "ldm", config, settings or ()),
-        {"data": load_input(data, "shards"), "first_stage": load_input(first_stage, "first_stage")},
+        inputs,
         out,
         seed=seed,
         resume=resume,

@@ -74,12 +74,13 @@ def run_file(out: Path) -> Path:
 
 def identify(spec: StageSpec[ConfigT], config: ConfigT, inputs: Mapping[str, Artifact], seed: int) -> RunIdentity:
     """Raises ``BadInputError`` when an input is of the wrong kind."""
-    if set(inputs) != set(spec.inputs):
+    kinds = {**spec.inputs, **spec.optional_inputs}
+    if not set(spec.inputs) <= set(inputs) <= set(kinds):
         raise ValueError(f"{spec.name} needs inputs {sorted(spec.inputs)}, got {sorted(inputs)}")
-    for role, kind in spec.inputs.items():
-        if inputs[role].manifest.kind is not kind:
+    for role, artifact in inputs.items():
+        if artifact.manifest.kind is not kinds[role]:
             raise BadInputError(
-                f"{inputs[role].root} holds {inputs[role].manifest.kind.value}, but {role} must be {kind.value}"
+                f"{artifact.root} holds {artifact.manifest.kind.value}, but {role} must be {kinds[role].value}"
             )
     references = tuple(
         InputRef(role=role, kind=inputs[role].manifest.kind, id=inputs[role].manifest.artifact_id)

@@ -51,7 +51,7 @@ class ArtifactDraft:
 class StageSpec(Generic[ConfigT]):
     """A stage: a plain function and what it reads and writes.
 
-    ``version`` rises when equal inputs would give other outputs.
+    ``version`` rises when equal inputs would give other outputs. ``optional_inputs`` may be left out.
     """
 
     name: str
@@ -60,3 +60,4 @@ class StageSpec(Generic[ConfigT]):
     inputs: Mapping[str, ArtifactKind]
     output: ArtifactKind
     run: Callable[[ConfigT, Mapping[str, Artifact], RunContext], ArtifactDraft]
+    optional_inputs: Mapping[str, ArtifactKind] = field(default_factory=dict)

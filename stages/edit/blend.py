@@ -27,6 +27,10 @@ MARGIN = 0.05
 """How much wider than the landmarks' hull the contour is, as a share of its size: room for a jaw that drops."""
 FEATHER = 0.11
 """Width of the soft edge, in square roots of the contour's area."""
+DETAIL_CHANGE = (0.05, 0.14)
+"""Change of a pixel, as a share of the range, up to which "delta" keeps the photo's detail, and from which none."""
+CHANGE_SIGMA = 0.012
+"""Blur of that change, in crop sizes: old teeth are gone with the lips around them."""
 _CROP_INSET_PX = 1.0
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -120,19 +124,37 @@ def blend_face(
     """Blend an edit into ``upright_HWC`` (uint8 or uint16 colour, changed in place) where the mask is above 0.
 
     ``edited_SSC`` and ``reconstruction_SSC`` are RGB in -1..1. "delta" adds the difference between them to the photo's
-    own pixels and so keeps its detail; "paste" replaces the pixels. A one-channel photo takes the luminance.
+    own pixels and so keeps the detail that the first stage loses, except where the edit changes the face so much that
+    old detail would show through (``detail_lost``); "paste" replaces the pixels. A one-channel photo takes the
+    luminance.
     """
     if mask.weights_hw.size == 0:
         return
     top = float(np.iinfo(upright_HWC.dtype).max)
-    edited, reconstruction = (np.clip(x, -1, 1).astype(np.float32) for x in (edited_SSC, reconstruction_SSC))
-    crop: Floats = ((edited - reconstruction) / 2 if mode == "delta" else (edited + 1) / 2).astype(np.float32)
+    edited, reconstruction = _unit_range(edited_SSC), _unit_range(reconstruction_SSC)
+    lost = detail_lost(edited, reconstruction) if mode == "delta" else np.ones_like(edited[..., :1])
     if upright_HWC.shape[2] == 1:
-        crop = (crop @ _LUMA)[..., None]
+        edited, reconstruction = (edited @ _LUMA)[..., None], (reconstruction @ _LUMA)[..., None]
     region = upright_HWC[mask.region]
-    weights = mask.weights_hw[..., None]
-    warped = warp_back(crop, matrix, mask) * top
     before = region.astype(np.float32)
-    after = before + weights * (warped if mode == "delta" else warped - before)
-    rounded = np.clip(np.rint(after), 0, top).astype(upright_HWC.dtype)
+    change = warp_back(edited - reconstruction, matrix, mask) * top
+    if lost.any():
+        change += warp_back(lost, matrix, mask) * (warp_back(reconstruction, matrix, mask) * top - before)
+    weights = mask.weights_hw[..., None]
+    rounded = np.clip(np.rint(before + weights * change), 0, top).astype(upright_HWC.dtype)
     np.copyto(region, rounded, where=weights > 0)
+
+
+def detail_lost(edited_SSC: Floats, reconstruction_SSC: Floats) -> Floats:
+    """How much of the photo's own detail (photo - reconstruction) goes, 0..1 (S, S, 1); both pictures in 0..1."""
+    change = np.abs(edited_SSC - reconstruction_SSC).max(axis=2)
+    change = cv2.GaussianBlur(change, (0, 0), CHANGE_SIGMA * len(change))
+    low, high = DETAIL_CHANGE
+    t = np.clip((change - low) / (high - low), 0, 1)
+    lost: Floats = (t * t * (3 - 2 * t)).astype(np.float32)[..., None]
+    return lost
+
+
+def _unit_range(image_SSC: Floats) -> Floats:
+    scaled: Floats = np.clip(image_SSC, -1, 1).astype(np.float32) * np.float32(0.5) + np.float32(0.5)
+    return scaled

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.checkpoint import ModelInfo, load_first_stage, save_denoiser, save_first_stage
+from stages.common.checkpoint import ModelInfo, load_denoiser, load_first_stage, save_denoiser, save_first_stage
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -18,7 +18,7 @@ from stages.common.training import fit
 from stages.ldm.config import LdmConfig
 from stages.ldm.latents import cached_latents
 from stages.ldm.trainer import LdmTrainer
-from stages.models.denoiser import DenoiserConfig, build_denoiser
+from stages.models.denoiser import Denoiser, DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStageConfig
 
 
@@ -35,7 +35,7 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
     supported = tuple(name for name, count in samples.items() if count >= max(1, config.min_class_samples))
     torch.manual_seed(context.seed)
     trainer = LdmTrainer(
-        build_denoiser(config.network),
+        _initial_denoiser(config.network, inputs.get("init")),
         config,
         (latents["train"], _condition(train.labels, supported)),
         (latents["val"], _condition(val.labels, supported)),
@@ -56,7 +56,20 @@ LDM = StageSpec(
     {"data": ArtifactKind.SHARDS, "first_stage": ArtifactKind.FIRST_STAGE},
     ArtifactKind.LATENT_DIFFUSION,
     run,
+    optional_inputs={"init": ArtifactKind.LATENT_DIFFUSION},
 )
+
+
+def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser:
+    """Random weights, or those of an earlier run of the same network."""
+    if init is None:
+        return build_denoiser(config)
+    denoiser = load_denoiser(init.root).requires_grad_(True)
+    if denoiser.config != config:
+        found, wanted = denoiser.config.model_dump(), config.model_dump()
+        different = ", ".join(f"{k} {found[k]} there, {wanted[k]} here" for k in wanted if found[k] != wanted[k])
+        raise BadInputError(f"{init.root} holds another network: {different}", "Set network.* to the values there")
+    return denoiser
 
 
 def _require_fit(denoiser: DenoiserConfig, first_stage: FirstStageConfig) -> None:

@@ -64,9 +64,20 @@ def test_grey_photo_takes_the_luminance():
     mask = FaceMask(0, 0, np.ones((20, 20), np.float32))
     zero = np.zeros((20, 20, 3), np.float32)
     green = zero.copy()
-    green[..., 1] = 0.4
+    green[..., 1] = 0.08
     blend_face(photo, green, zero, matrix=square_matrix(0, 0, 20, 20), mask=mask)
-    assert photo[10, 10, 0] == round(100 + 0.587 * 0.2 * 255)
+    assert photo[10, 10, 0] == round(100 + 0.587 * 0.04 * 255)
+
+
+@pytest.mark.parametrize(("change", "detail_px"), [(0.04, 40), (0.5, 0)])
+def test_the_photos_detail_stays_only_where_the_edit_changes_little(change, detail_px):
+    photo = np.full((20, 20, 3), 100, np.uint8)
+    photo[:, 10] += 40
+    mask = FaceMask(0, 0, np.ones((20, 20), np.float32))
+    reconstruction = np.full((20, 20, 3), 100 / 127.5 - 1, np.float32)
+    blend_face(photo, reconstruction + change, reconstruction, matrix=square_matrix(0, 0, 20, 20), mask=mask)
+    assert int(photo[10, 10, 0]) - int(photo[10, 5, 0]) == detail_px
+    assert photo[10, 5, 0] == pytest.approx(100 + change * 127.5, abs=1)
 
 
 def test_values_stop_at_black_and_white():
