@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.common.editor import guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
 from stages.common.face.cut import cut_face
@@ -87,13 +88,17 @@ def edit_cases(
     """Each case edited into its target with the settings of ``config`` (its own emotion and source aside), in order."""
     for start in range(0, len(cases), BATCH):
         batch, wanted = cases[start : start + BATCH], targets[start : start + BATCH]
+        guidance = [
+            guidance_for(editor, case.source, target, config.guidance)
+            for case, target in zip(batch, wanted, strict=True)
+        ]
         made = editor.edit(
             to_model_range([case.crop for case in batch]),
             torch.tensor([EMOTIONS.index(case.source) for case in batch]),
             torch.tensor([EMOTIONS.index(target) for target in wanted]),
             strength=config.strength,
             steps=config.steps,
-            guidance=config.guidance,
+            guidance_scale=torch.tensor(guidance),
         )
         for case, edited, old in zip(batch, to_crops(made.edited), to_crops(made.reconstruction), strict=True):
             rgb = case.rgb.copy()

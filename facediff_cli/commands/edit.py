@@ -60,7 +60,9 @@ def edit(
     ] = 500,
     guidance: Annotated[
         float | None,
-        typer.Option("--guidance", help="How hard to push; the model's own value for the emotion if left out (3)."),
+        typer.Option(
+            "--guidance", help="How hard to push; if left out, 3, or what the model recommends for a neutral face."
+        ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Sampling steps there, and as many back.")] = 40,
     blend: Annotated[

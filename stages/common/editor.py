@@ -29,6 +29,7 @@ from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
 from stages.models.schedule import alphas_cumprod
 
 DEFAULT_GUIDANCE = 3.0
+NEUTRAL = EMOTIONS[0]
 
 
 class EditedBatch(NamedTuple):
@@ -79,16 +80,15 @@ class Editor:
         *,
         strength: int,
         steps: int,
-        guidance: float | None,
+        guidance_scale: Tensor,
     ) -> EditedBatch:
         """DDIM inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
 
-        ``steps`` network evaluations each way. The same guidance scale serves both ways; None takes the one recommended
-        for each target.
+        ``steps`` network evaluations each way. Each face's guidance scale (B,) serves both ways.
         """
         x = images_BCHW.to(self.device)
         source, target = source_labels.to(self.device), target_labels.to(self.device)
-        scale = self._guidance_scale(target, guidance)
+        scale = guidance_scale.to(self.device)
         timesteps = edit_timesteps(strength, steps)
         z0 = self.first_stage.encode(x)
         noise = ddim_invert(classifier_free_guidance(self.denoiser, source, scale), z0, timesteps, self.abar_T)
@@ -97,21 +97,25 @@ class Editor:
             self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
         )
 
-    def _guidance_scale(self, target_B: Tensor, guidance: float | None) -> Tensor:
-        scales = [guidance if guidance is not None else guidance_for(self, EMOTIONS[int(i)]) for i in target_B]
-        return torch.tensor(scales, device=self.device, dtype=torch.float32)
-
 
 class RecommendsGuidance(Protocol):
-    """A model that knows which guidance scale suits some emotions."""
+    """A model that knows which guidance scale turns a neutral face into some emotions."""
 
     @property
     def recommended_guidance(self) -> Mapping[str, float]: ...
 
 
-def guidance_for(model: RecommendsGuidance, emotion: str) -> float:
-    """The guidance scale that an edit into ``emotion`` takes unless the user names one."""
-    return float(model.recommended_guidance.get(emotion, DEFAULT_GUIDANCE))
+def guidance_for(model: RecommendsGuidance, source: str, target: str, wanted: float | None = None) -> float:
+    """The guidance scale of one edit: what the user wants, else what suits.
+
+    A neutral face takes the model's own for the target. Leaving another expression changes the face much already, and
+    takes the default.
+    """
+    if wanted is not None:
+        return wanted
+    if source != NEUTRAL:
+        return DEFAULT_GUIDANCE
+    return float(model.recommended_guidance.get(target, DEFAULT_GUIDANCE))
 
 
 def load_editor(root: Path, device: str = "cpu") -> Editor:

@@ -35,7 +35,6 @@ class FileOutcome:
         return {
             **fields,
             "outputs": [str(path) for path in self.outputs],
-            "guidance": self.result.guidance,
             "faces": self.result.provenance["faces"],
             "notes": list(self.notes),
         }

@@ -58,7 +58,7 @@ class FaceEditor(Protocol):
         *,
         strength: int,
         steps: int,
-        guidance: float | None,
+        guidance_scale: torch.Tensor,
     ) -> EditedBatch: ...
 
 
@@ -70,6 +70,7 @@ class FaceEdit:
     transform: NDArray[np.float64]
     source: str
     source_probability: float | None
+    guidance: float
     crop_SSC: NDArray[np.uint8]
     reconstruction_SSC: NDArray[np.uint8]
     edited_SSC: NDArray[np.uint8]
@@ -81,7 +82,6 @@ class EditResult:
 
     stored_HWC: Pixels
     faces: tuple[FaceEdit, ...]
-    guidance: float
     provenance: Mapping[str, Any]
 
     def without_pixels(self) -> EditResult:
@@ -108,14 +108,14 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     del rgb
     images_BCHW = to_model_range(crops)
     sources, probabilities = _source_labels(editor, images_BCHW, config)
-    guidance = config.guidance if config.guidance is not None else guidance_for(editor, config.emotion)
+    guidance = [guidance_for(editor, source, config.emotion, config.guidance) for source in sources]
     batch = editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]),
         torch.full((len(faces),), EMOTIONS.index(config.emotion)),
         strength=config.strength,
         steps=config.steps,
-        guidance=guidance,
+        guidance_scale=torch.tensor(guidance),
     )
     edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
@@ -131,15 +131,16 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
             transform=matrix,
             source=source,
             source_probability=probability,
+            guidance=scale,
             crop_SSC=crop,
             reconstruction_SSC=_to_uint8(old),
             edited_SSC=_to_uint8(new),
         )
-        for face, matrix, source, probability, crop, new, old in zip(
-            faces, matrices, sources, probabilities, crops, edited, reconstruction, strict=True
+        for face, matrix, source, probability, scale, crop, new, old in zip(
+            faces, matrices, sources, probabilities, guidance, crops, edited, reconstruction, strict=True
         )
     )
-    return EditResult(stored, edits, guidance, _provenance(photo, editor, config, guidance, edits))
+    return EditResult(stored, edits, _provenance(photo, editor, config, edits))
 
 
 def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
@@ -190,9 +191,7 @@ def classify_sources(editor: FaceEditor, images_BCHW: torch.Tensor) -> tuple[lis
     return [editor.supported[i] for i in found.indices.tolist()], found.values.tolist()
 
 
-def _provenance(
-    photo: Photo, editor: FaceEditor, config: EditConfig, guidance: float, faces: Sequence[FaceEdit]
-) -> dict[str, Any]:
+def _provenance(photo: Photo, editor: FaceEditor, config: EditConfig, faces: Sequence[FaceEdit]) -> dict[str, Any]:
     return {
         **describe_tool(),
         "stage": "edit",
@@ -200,7 +199,7 @@ def _provenance(
         "source_sha256": photo.sha256,
         "emotion": config.emotion,
         "seed": config.seed,
-        "settings": {**config.model_dump(mode="json", exclude={"emotion", "seed", "source"}), "guidance": guidance},
+        "settings": config.model_dump(mode="json", exclude={"emotion", "seed", "source", "guidance"}),
         "faces": [
             {
                 "box_xyxy": list(face.box_xyxy),
@@ -208,6 +207,7 @@ def _provenance(
                 "source": face.source,
                 "source_was_auto": face.source_probability is not None,
                 "source_probability": face.source_probability,
+                "guidance": face.guidance,
             }
             for face in faces
         ],

@@ -21,7 +21,7 @@ class FakeBatch:
 
 @dataclass
 class FakeEditor:
-    """Reconstructs with less contrast, and turns the whole crop brighter by 0.4 when the target is not the source."""
+    """Reconstructs with less contrast, and turns the whole crop brighter by ``change`` when the target is not the source."""
 
     size_px: int = 128
     supported: tuple[str, ...] = ("neutral", "happy", "sad")
@@ -29,6 +29,7 @@ class FakeEditor:
     recommended_guidance: dict[str, float] = field(default_factory=lambda: {"sad": 2.0})
     seen: list[dict[str, object]] = field(default_factory=list)
     sees: str = "neutral"
+    change: float = 0.08
 
     def classify(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         assert images_BCHW.min() >= -1
@@ -45,12 +46,18 @@ class FakeEditor:
         *,
         strength: int,
         steps: int,
-        guidance: float | None,
+        guidance_scale: torch.Tensor,
     ) -> FakeBatch:
-        self.seen.append({"sources": source_labels.tolist(), "targets": target_labels.tolist(), "guidance": guidance})
+        self.seen.append(
+            {
+                "sources": source_labels.tolist(),
+                "targets": target_labels.tolist(),
+                "guidance": guidance_scale.tolist(),
+            }
+        )
         reconstruction = images_BCHW * 0.8
         changed = (source_labels != target_labels).float()[:, None, None, None]
-        return FakeBatch(reconstruction + 0.4 * changed, reconstruction)
+        return FakeBatch(reconstruction + self.change * changed, reconstruction)
 
 
 @dataclass

@@ -83,7 +83,7 @@ def test_a_judgement_counts_control_targets_and_untouched_pixels(photos, monkeyp
     settings = judging.JudgeSettings(
         photos / "labels.csv", photos, emotions=("happy", "anger"), real_limit=0, identity=False
     )
-    judge = judging.Judge(FakeEditor(), settings, FakeDetector())
+    judge = judging.Judge(FakeEditor(change=0.4), settings, FakeDetector())
     result = judge.run(EditConfig(emotion="neutral"))
     control, happy = result["targets"]["neutral"], result["targets"]["happy"]
     assert control["judged_as_before"] == 1

@@ -1,12 +1,10 @@
 """The loaded model that edits, with real networks of no skill."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from support.tiny_model import train_tiny_model
 
-from stages.common.editor import DEFAULT_GUIDANCE, load_editor
+from stages.common.editor import load_editor
 from stages.common.errors import MissingModelError
 
 SOURCE, TARGET = torch.tensor([0, 0]), torch.tensor([1, 2])
@@ -34,7 +32,7 @@ def test_it_says_what_it_is(editor, model):
 
 
 def test_an_edit_gives_pictures_and_what_the_first_stage_makes_of_them(editor, faces):
-    batch = editor.edit(faces, SOURCE, TARGET, strength=400, steps=4, guidance=3.0)
+    batch = editor.edit(faces, SOURCE, TARGET, strength=400, steps=4, guidance_scale=torch.full((2,), 3.0))
     assert batch.edited.shape == batch.reconstruction.shape == faces.shape
     assert batch.edited.abs().max() <= 1
     expected = editor.first_stage.decode(editor.first_stage.encode(faces)).clamp(-1, 1)
@@ -43,27 +41,28 @@ def test_an_edit_gives_pictures_and_what_the_first_stage_makes_of_them(editor, f
 
 
 def test_the_least_strength_changes_nothing(editor, faces):
-    batch = editor.edit(faces, SOURCE, TARGET, strength=1, steps=1, guidance=3.0)
+    batch = editor.edit(faces, SOURCE, TARGET, strength=1, steps=1, guidance_scale=torch.full((2,), 3.0))
     assert torch.equal(batch.edited, batch.reconstruction)
 
 
 def test_an_edit_repeats_to_the_bit_and_depends_on_target_and_guidance(editor, faces):
     def edited(target, guidance):
-        return editor.edit(faces, SOURCE, target, strength=600, steps=3, guidance=guidance).edited
+        return editor.edit(
+            faces, SOURCE, target, strength=600, steps=3, guidance_scale=torch.full((2,), guidance)
+        ).edited
 
     assert torch.equal(edited(TARGET, 4.0), edited(TARGET, 4.0))
     assert not torch.equal(edited(TARGET, 4.0), edited(TARGET.flip(0), 4.0))
     assert not torch.equal(edited(TARGET, 4.0), edited(TARGET, 1.0))
 
 
-def test_without_a_scale_each_target_has_its_own(editor, faces):
-    def edited(guidance):
-        return own.edit(faces, SOURCE, TARGET, strength=600, steps=3, guidance=guidance).edited
+def test_each_face_has_its_own_guidance(editor, faces):
+    def edited(*scales):
+        return editor.edit(faces, SOURCE, TARGET, strength=600, steps=3, guidance_scale=torch.tensor(scales)).edited
 
-    own = replace(editor, info=editor.info.model_copy(update={"recommended_guidance": {"sad": 6.0}}))
     # The batch is computed together, so that sums are added in the same order.
-    torch.testing.assert_close(edited(None)[0], edited(DEFAULT_GUIDANCE)[0])
-    torch.testing.assert_close(edited(None)[1], edited(6.0)[1])
+    torch.testing.assert_close(edited(3.0, 6.0)[0], edited(3.0, 3.0)[0])
+    torch.testing.assert_close(edited(3.0, 6.0)[1], edited(6.0, 6.0)[1])
 
 
 def test_classes_are_probabilities(editor, faces):
@@ -76,7 +75,11 @@ def test_a_model_without_a_classifier_edits_but_does_not_guess(model, faces):
     editor = load_editor(model.root.parent / "ldm")
     with pytest.raises(MissingModelError, match="--source"):
         editor.classify(faces)
-    assert editor.edit(faces, SOURCE, TARGET, strength=2, steps=1, guidance=1.0).edited.isfinite().all()
+    assert (
+        editor.edit(faces, SOURCE, TARGET, strength=2, steps=1, guidance_scale=torch.full((2,), 1.0))
+        .edited.isfinite()
+        .all()
+    )
 
 
 def test_a_first_stage_alone_is_no_editor(model):

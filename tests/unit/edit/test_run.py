@@ -29,7 +29,7 @@ def test_the_face_is_brighter_and_the_rest_untouched(photo_path):
     photo = load_photo(photo_path)
     result = edit_photo(photo, FakeEditor(), FakeDetector(), EditConfig(emotion="happy"))
     change = result.stored_HWC.astype(int) - photo.stored_HWC
-    assert change[80, 90].tolist() == [51, 51, 51]
+    assert change[80, 90].tolist() == [10, 10, 10]
     assert (change[:, 150:] == 0).all()
     assert (change[:25] == 0).all()
     face = result.faces[0]
@@ -49,13 +49,19 @@ def test_same_label_returns_the_photo(photo_path):
 
 
 @pytest.mark.parametrize(
-    ("emotion", "given", "expected"), [("happy", None, 3.0), ("sad", None, 2.0), ("sad", 4.5, 4.5)]
+    ("source", "emotion", "given", "expected"),
+    [
+        ("neutral", "happy", None, 3.0),
+        ("neutral", "sad", None, 2.0),
+        ("neutral", "sad", 4.5, 4.5),
+        ("happy", "sad", None, 3.0),
+    ],
 )
-def test_guidance_comes_from_the_user_then_the_model_then_the_default(photo_path, emotion, given, expected):
-    editor = FakeEditor()
+def test_guidance_is_the_users_or_the_models_for_a_neutral_face(photo_path, source, emotion, given, expected):
+    editor = FakeEditor(sees=source)
     result = edit_photo(load_photo(photo_path), editor, FakeDetector(), EditConfig(emotion=emotion, guidance=given))
-    assert editor.seen[0]["guidance"] == expected
-    assert result.provenance["settings"]["guidance"] == expected
+    assert editor.seen[0]["guidance"] == [expected]
+    assert result.provenance["faces"][0]["guidance"] == expected
 
 
 def test_the_source_is_the_likeliest_label_that_the_model_has_learned(photo_path):
