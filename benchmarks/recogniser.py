@@ -3,7 +3,7 @@
 The package's weights are read in place and run in torch; the package itself is never imported (it needs TensorFlow).
 Cropping and scaling follow ``fer.FER.detect_emotions`` for a face box that the caller gives. fer finds its boxes with
 OpenCV's Haar cascade, which OpenCV 5 no longer has; ``haar_like_box`` makes one of dlib's (measured on 426 LFW photos:
-the same accuracies within two points but for surprise, 0.30 against 0.24).
+the same accuracies within three points but for surprise, 0.30 against 0.24).
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ def demo(
 
     * `facediff demo --out pictures --model runs/my-model`
     """
-    from stages.common.emotions import EMOTIONS
     from stages.common.weights import resolve_model
     from stages.edit.demo import SHEET_NAME, demo_outputs, make_demo
     from stages.edit.save import check_writable
@@ -40,7 +39,9 @@ def demo(
     check_writable(out / SHEET_NAME, create=not dry_run)
     artifact = resolve_model(model)
     if dry_run:
-        _show(demo_outputs(out, EMOTIONS), artifact.root.name, as_json, dry_run=True)
+        from stages.common.checkpoint import load_model_info
+
+        _show(demo_outputs(out, load_model_info(artifact.root).supported), artifact.root.name, as_json, dry_run=True)
         return
     editor, detector = load_models(artifact, device.value, "dlib")
     _show(make_demo(out, editor, detector, RichProgress()), artifact.root.name, as_json, dry_run=False)

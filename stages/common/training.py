@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.common.config import StageConfig
-from stages.common.errors import Interrupted, ResumeConflictError
+from stages.common.errors import ConfigError, Interrupted, ResumeConflictError
 from stages.common.manifest import write_atomically
 from stages.common.stage import RunContext
 
@@ -154,7 +154,10 @@ def _step_seed(seed: int, step: int) -> int:
 def _require_finite(losses: dict[str, float], step: int) -> None:
     bad = [name for name, value in losses.items() if not math.isfinite(value)]
     if bad:
-        raise FloatingPointError(f"{', '.join(bad)} is not finite at step {step}")
+        raise ConfigError(
+            f"{', '.join(bad)} is not finite at step {step}",
+            "The last checkpoint is kept. Lower loop.learning_rate or set loop.gradient_clip or loop.precision",
+        )
 
 
 def _save(path: Path, trainee: Trainee, step: int, history: list[dict[str, float]]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import write_atomically
@@ -93,7 +93,7 @@ def save_crop(path: Path, crop_HWC: NDArray[np.uint8], *, grey: bool, record: Ma
 
 def encode_photo(photo: Photo, stored_HWC: Pixels, file_format: FileFormat) -> bytes:
     """File bytes with the photo's size, bit depth, alpha, orientation, profile and EXIF, as far as the format can."""
-    exif = photo.exif
+    exif = _without_thumbnail(photo.exif)
     if file_format == "PNG" and photo.file_format != "PNG" and photo.orientation != 1:
         # Many programs ignore a PNG's EXIF, so what was not a PNG before is stored upright.
         stored_HWC = np.ascontiguousarray(upright(stored_HWC, photo.orientation))
@@ -133,6 +133,18 @@ def _encode_jpeg(photo: Photo, stored_HWC: Pixels, exif: bytes) -> bytes:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=photo.icc or None, exif=exif or b"")
     return stream.getvalue()
+
+
+def _without_thumbnail(exif: bytes) -> bytes:
+    """A thumbnail would go on showing the face as it was."""
+    fields = Image.Exif()
+    fields.load(exif)
+    if not fields.get_ifd(ExifTags.IFD.IFD1):
+        return exif
+    # Writes the fields of the picture, of the camera and of the place, and not those of the thumbnail.
+    kept = Image.Exif()
+    kept.load(exif)
+    return kept.tobytes()
 
 
 def _without_orientation(exif: bytes) -> bytes:

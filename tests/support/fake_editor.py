@@ -21,7 +21,7 @@ class FakeBatch:
 
 @dataclass
 class FakeEditor:
-    """Reconstructs with less contrast, and turns the whole crop brighter by ``change`` when the target is not the source."""
+    """Reconstructs with less contrast, and brightens the crop by ``change`` when the target is not the source."""
 
     size_px: int = 128
     supported: tuple[str, ...] = ("neutral", "happy", "sad")

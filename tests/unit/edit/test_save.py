@@ -1,11 +1,15 @@
 """Where results go, decided and checked before any work."""
 
+import io
+import struct
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stages.common.errors import BadInputError, ConfigError
-from stages.edit.save import check_writable, plan_outputs
+from stages.edit.photo import load_photo
+from stages.edit.save import check_writable, encode_photo, plan_outputs
 
 A, B = Path("photos/a.JPG"), Path("photos/b.png")
 
@@ -53,3 +57,21 @@ def test_a_dry_check_makes_no_folder(tmp_path):
     assert not (tmp_path / "new").exists()
     check_writable(tmp_path / "new" / "deep" / "x.png", create=True)
     assert list((tmp_path / "new" / "deep").iterdir()) == []
+
+
+def test_the_thumbnail_in_exif_goes_and_the_rest_stays(tmp_path):
+    thumbnail = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(thumbnail, "JPEG")
+    make = struct.pack("<HHI4s", 271, 2, 4, b"Cam\0")
+    second = 8 + 2 + 12 + 4
+    pointers = [struct.pack("<HHII", 513, 4, 1, second + 2 + 24 + 4)]
+    pointers += [struct.pack("<HHII", 514, 4, 1, len(thumbnail.getvalue()))]
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + make + struct.pack("<IH", second, 2)
+    exif += b"".join(pointers) + struct.pack("<I", 0) + thumbnail.getvalue()
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg", exif=exif)
+    photo = load_photo(tmp_path / "a.jpg")
+    assert thumbnail.getvalue() in photo.exif
+    for file_format in ("JPEG", "PNG"):
+        encoded = encode_photo(photo, photo.stored_HWC, file_format)
+        assert thumbnail.getvalue() not in encoded
+        assert Image.open(io.BytesIO(encoded)).getexif()[271] == "Cam"

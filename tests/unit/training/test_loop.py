@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stages.common.errors import Interrupted, ResumeConflictError
+from stages.common.errors import ConfigError, Interrupted, ResumeConflictError
 from stages.common.stage import RunContext
 from stages.common.tensors import to_model_range
 from stages.common.training import LoopConfig, fit, learning_rate_at
@@ -72,7 +72,7 @@ def test_interrupted_and_continued_it_is_the_same_run(context, tmp_path, steps):
 
 
 def test_a_crash_loses_only_what_came_after_the_last_checkpoint(context):
-    with pytest.raises(FloatingPointError, match="loss is not finite at step 6"):
+    with pytest.raises(ConfigError, match="loss is not finite at step 6"):
         fit(Counter(bad_step=5), loop(checkpoint_every=2), context, "toy")
     counter = Counter()
     fit(counter, loop(checkpoint_every=2), context, "toy")
