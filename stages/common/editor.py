@@ -16,7 +16,7 @@ from stages.common.checkpoint import (
     load_emotion_classifier,
     load_first_stage,
     load_model_info,
-    load_scheduler,
+    load_schedule_config,
 )
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import MissingModelError
@@ -25,8 +25,8 @@ from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage
 from stages.models.guidance import classifier_free_guidance
+from stages.models.process import ForwardProcess, forward_process
 from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
-from stages.models.schedule import alphas_cumprod
 
 DEFAULT_GUIDANCE = 3.0
 NEUTRAL = EMOTIONS[0]
@@ -46,7 +46,7 @@ class Editor:
     first_stage: FirstStage
     denoiser: Denoiser
     classifier: EmotionClassifier | None
-    abar_T: Tensor
+    process: ForwardProcess
     info: ModelInfo
     artifact_id: str
     device: str
@@ -91,8 +91,11 @@ class Editor:
         scale = guidance_scale.to(self.device)
         timesteps = edit_timesteps(strength, steps)
         z0 = self.first_stage.encode(x)
-        noise = ddim_invert(classifier_free_guidance(self.denoiser, source, scale), z0, timesteps, self.abar_T)
-        edited = ddim_sample(classifier_free_guidance(self.denoiser, target, scale), noise, timesteps, self.abar_T)
+        as_source, as_target = (
+            classifier_free_guidance(self.denoiser, self.process, labels, scale) for labels in (source, target)
+        )
+        noise = ddim_invert(as_source, z0, timesteps, self.process.abar_T)
+        edited = ddim_sample(as_target, noise, timesteps, self.process.abar_T)
         return EditedBatch(
             self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
         )
@@ -124,7 +127,7 @@ def load_editor(root: Path, device: str = "cpu") -> Editor:
         first_stage=load_first_stage(root, device),
         denoiser=load_denoiser(root, device),
         classifier=load_emotion_classifier(root, device),
-        abar_T=alphas_cumprod(load_scheduler(root)).to(device),
+        process=forward_process(load_schedule_config(root)).to(device),
         info=load_model_info(root),
         artifact_id=read_manifest(root / "manifest.json").artifact_id,
         device=device,

@@ -13,6 +13,8 @@ from stages.models.schedule import ScheduleConfig
 class LdmConfig(StageConfig):
     """Defaults are the thesis's (4.3.3). ``class_balance`` as in ``SampleOrder``.
 
+    ``min_snr_gamma`` weights the loss by the signal-to-noise ratio (5 is usual); None leaves L_simple unweighted.
+
     Emotions with fewer than ``min_class_samples`` training samples are trained on without their label and are not
     offered for editing.
     """
@@ -20,6 +22,7 @@ class LdmConfig(StageConfig):
     network: DenoiserConfig = DenoiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     loop: LoopConfig = LoopConfig(steps=360_000, batch_size=24, learning_rate=2.4e-5, validate_every=5000)
+    min_snr_gamma: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     unconditional_probability: float = Field(default=0.2, ge=0, lt=1)
     class_balance: float = Field(default=0.0, ge=0, le=1)

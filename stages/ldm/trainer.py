@@ -1,4 +1,4 @@
-"""One step of latent-diffusion training (L_simple on eps, conditioning dropout, EMA) and its held-out loss."""
+"""One step of latent-diffusion training (L_simple, conditioning dropout, EMA) and its held-out loss."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate
 from stages.ldm.config import LdmConfig
 from stages.models.denoiser import Denoiser
-from stages.models.losses import add_noise, simple_loss
-from stages.models.schedule import alphas_cumprod, build_scheduler
+from stages.models.losses import simple_loss
+from stages.models.process import forward_process
 
 _VALIDATION_LIMIT = 512
 _VALIDATION_SEED = 1
@@ -43,7 +43,7 @@ class LdmTrainer:
         if torch.device(device).type == "cpu":
             # The fused attention's backward pass is several times slower than plain matrix products there.
             self.denoiser.unet.set_attn_processor(AttnProcessor())
-        self.abar_T = alphas_cumprod(build_scheduler(config.schedule)).to(device)
+        self.process = forward_process(config.schedule).to(device)
         self.train_latents, self.train_labels = train[0], torch.from_numpy(train[1])
         self.val_latents, self.val_labels = val[0], torch.from_numpy(val[1])
         self.order = SampleOrder(train[1], config.loop.batch_size, seed, config.class_balance)
@@ -97,13 +97,16 @@ class LdmTrainer:
         self.ema.to(self.device)
 
     def _loss(self, z0: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
-        timesteps = torch.randint(len(self.abar_T), (len(z0),), generator=random).to(self.device)
+        timesteps = torch.randint(len(self.process.abar_T), (len(z0),), generator=random).to(self.device)
         noise = torch.randn(z0.shape, generator=random).to(self.device)
-        noisy = add_noise(z0.to(self.device), noise, self.abar_T[timesteps])
+        z0 = z0.to(self.device)
+        noisy = self.process.add_noise(z0, noise, timesteps)
         with autocast(self.config.loop, self.device):
             noisy = noisy.to(memory_format=memory_format(self.device))
             predicted = self.denoiser(noisy, timesteps, labels.to(self.device))
-        return simple_loss(predicted, noise)
+        gamma = self.config.min_snr_gamma
+        weight = None if gamma is None else self.process.min_snr_weight(timesteps, gamma)
+        return simple_loss(predicted, self.process.target(z0, noise, timesteps), weight)
 
 
 _STATEFUL = ("denoiser", "optimizer", "ema")

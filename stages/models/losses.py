@@ -43,12 +43,9 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-def add_noise(z0_BCHW: Tensor, noise_BCHW: Tensor, alphas_cumprod_B: Tensor) -> Tensor:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (DDPM, eq. 4); ``alphas_cumprod_B`` holds abar_t of each sample."""
-    abar = alphas_cumprod_B.view(-1, 1, 1, 1)
-    return abar.sqrt() * z0_BCHW + (1 - abar).sqrt() * noise_BCHW
-
-
-def simple_loss(predicted_eps: Tensor, eps: Tensor) -> Tensor:
-    """L_simple (DDPM, eq. 14): the mean squared error of the noise, a float32 scalar."""
-    return F.mse_loss(predicted_eps.float(), eps)
+def simple_loss(predicted: Tensor, target: Tensor, weight_B: Tensor | None = None) -> Tensor:
+    """L_simple (DDPM, eq. 14): the mean squared error of each sample, times its weight if given; a float32 scalar."""
+    if weight_B is None:
+        return F.mse_loss(predicted.float(), target)
+    error_B = F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(dim=1)
+    return (weight_B * error_B).mean()

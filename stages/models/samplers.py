@@ -1,6 +1,6 @@
 """Deterministic DDIM, forwards in noise (inversion) and back (Song et al. 2021; thesis 3.2, 4.4).
 
-``predict_eps(z_BCHW, t)`` is the network under its condition and guidance; every function calls it once for each step.
+``predict(z_BCHW, t)`` is the network under its condition and guidance; every function calls it once for each step.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-PredictEps = Callable[[Tensor, int], Tensor]
+from stages.models.process import Estimate
+
+Predict = Callable[[Tensor, int], Estimate]
 
 
 def edit_timesteps(strength: int, steps: int) -> list[int]:
@@ -27,23 +29,22 @@ def edit_timesteps(strength: int, steps: int) -> list[int]:
     return sorted({max(1, round(float(level))) for level in levels})
 
 
-def ddim_move(z_BCHW: Tensor, eps_BCHW: Tensor, abar_from: Tensor, abar_to: Tensor) -> Tensor:
-    """A deterministic step between noise levels: sqrt(abar') x0 + sqrt(1 - abar') eps (DDIM, eq. 12, sigma = 0)."""
-    x0 = (z_BCHW - (1 - abar_from).sqrt() * eps_BCHW) / abar_from.sqrt()
-    return abar_to.sqrt() * x0 + (1 - abar_to).sqrt() * eps_BCHW
+def ddim_move(estimate: Estimate, abar_to: Tensor) -> Tensor:
+    """A deterministic step to another noise level: sqrt(abar') x0 + sqrt(1 - abar') eps (DDIM, eq. 12, sigma = 0)."""
+    return abar_to.sqrt() * estimate.x0 + (1 - abar_to).sqrt() * estimate.eps
 
 
 @torch.no_grad()
-def ddim_invert(predict_eps: PredictEps, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
+def ddim_invert(predict: Predict, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
     """Noise ``z_BCHW`` from the first to the last of ascending ``timesteps``, by the estimate at each step's start."""
     for now, after in itertools.pairwise(timesteps):
-        z_BCHW = ddim_move(z_BCHW, predict_eps(z_BCHW, now), abar_T[now], abar_T[after])
+        z_BCHW = ddim_move(predict(z_BCHW, now), abar_T[after])
     return z_BCHW
 
 
 @torch.no_grad()
-def ddim_sample(predict_eps: PredictEps, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
+def ddim_sample(predict: Predict, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
     """Denoise ``z_BCHW`` from the last to the first of ascending ``timesteps`` (eta 0)."""
     for now, after in zip(reversed(timesteps[1:]), reversed(timesteps[:-1]), strict=True):
-        z_BCHW = ddim_move(z_BCHW, predict_eps(z_BCHW, now), abar_T[now], abar_T[after])
+        z_BCHW = ddim_move(predict(z_BCHW, now), abar_T[after])
     return z_BCHW

@@ -7,18 +7,24 @@ import torch
 from diffusers import DDIMInverseScheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.analytic import from_eps
 
+from stages.models.process import forward_process
 from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
-from stages.models.schedule import ScheduleConfig, alphas_cumprod, build_scheduler
+from stages.models.schedule import ScheduleConfig, build_scheduler
 
 SCHEDULER = build_scheduler(ScheduleConfig())
-ABAR = alphas_cumprod(SCHEDULER).double()
+ABAR = forward_process(ScheduleConfig()).abar_T.double()
 LEVELS = st.tuples(st.integers(1, 1000), st.integers(1, 60))
 
 
 def gaussian_eps(spread):
     """The exact noise estimate of data from N(0, spread^2): E[eps | z_t]."""
     return lambda z, t: (1 - ABAR[t]).sqrt() * z / (ABAR[t] * spread**2 + 1 - ABAR[t])
+
+
+def gaussian(spread):
+    return from_eps(gaussian_eps(spread), ABAR)
 
 
 def draw(seed, shape=(2, 3, 4, 4), dtype=torch.float64):
@@ -33,8 +39,8 @@ def error(found, expected):
 @given(LEVELS, st.integers(0, 10**6))
 def test_with_a_constant_estimate_the_round_trip_is_exact(levels, seed):
     timesteps, z, eps = edit_timesteps(*levels), draw(seed), draw(seed + 1)
-    noisy = ddim_invert(lambda _z, _t: eps, z, timesteps, ABAR)
-    assert error(ddim_sample(lambda _z, _t: eps, noisy, timesteps, ABAR), z) < 1e-9
+    noisy = ddim_invert(from_eps(lambda _z, _t: eps, ABAR), z, timesteps, ABAR)
+    assert error(ddim_sample(from_eps(lambda _z, _t: eps, ABAR), noisy, timesteps, ABAR), z) < 1e-9
     # All the steps together are one step from the first to the last level.
     x0 = (z - (1 - ABAR[1]).sqrt() * eps) / ABAR[1].sqrt()
     last = ABAR[timesteps[-1]]
@@ -45,9 +51,10 @@ def test_with_a_constant_estimate_the_round_trip_is_exact(levels, seed):
 @given(LEVELS, st.floats(0.2, 3), st.floats(-2, 2), st.integers(0, 10**6))
 def test_a_linear_estimate_makes_a_linear_map(levels, spread, factor, seed):
     timesteps, eps, (a, b) = edit_timesteps(*levels), gaussian_eps(spread), draw(seed, (2, 1, 3, 4, 4))
+    predict = from_eps(eps, ABAR)
     for move in (ddim_invert, ddim_sample):
-        together = move(eps, a + factor * b, timesteps, ABAR)
-        assert error(move(eps, a, timesteps, ABAR) + factor * move(eps, b, timesteps, ABAR), together) < 1e-9
+        together = move(predict, a + factor * b, timesteps, ABAR)
+        assert error(move(predict, a, timesteps, ABAR) + factor * move(predict, b, timesteps, ABAR), together) < 1e-9
 
 
 @pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
@@ -57,7 +64,7 @@ def test_inversion_converges_to_the_probability_flow(spread):
     deviation = (ABAR * spread**2 + 1 - ABAR).sqrt()
     exact = z * deviation[500] / deviation[1]
     errors = [
-        error(ddim_invert(gaussian_eps(spread), z, edit_timesteps(500, steps), ABAR), exact) for steps in (10, 40, 160)
+        error(ddim_invert(gaussian(spread), z, edit_timesteps(500, steps), ABAR), exact) for steps in (10, 40, 160)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
     assert errors[2] < 0.012
@@ -69,8 +76,8 @@ def test_the_round_trip_converges_as_steps_grow(spread):
     errors = []
     for steps in (5, 20, 80, 320):
         timesteps = edit_timesteps(500, steps)
-        noisy = ddim_invert(gaussian_eps(spread), z, timesteps, ABAR)
-        errors.append(error(ddim_sample(gaussian_eps(spread), noisy, timesteps, ABAR), z))
+        noisy = ddim_invert(gaussian(spread), z, timesteps, ABAR)
+        errors.append(error(ddim_sample(gaussian(spread), noisy, timesteps, ABAR), z))
     assert errors == sorted(errors, reverse=True)
     assert errors[1] < 0.2
     assert errors[3] < 0.02
@@ -84,7 +91,7 @@ def test_sampling_is_diffusers_ddim_with_eta_zero():
     theirs = z
     for t in reversed(timesteps[1:]):
         theirs = scheduler.step(eps(theirs, t), t, theirs, eta=0.0).prev_sample
-    assert error(ddim_sample(eps, z, timesteps, ABAR), theirs) < 1e-5
+    assert error(ddim_sample(from_eps(eps, ABAR), z, timesteps, ABAR), theirs) < 1e-5
 
 
 def test_inversion_is_diffusers_inverse_ddim():
@@ -95,4 +102,4 @@ def test_inversion_is_diffusers_inverse_ddim():
     theirs = z
     for now, after in itertools.pairwise(timesteps):
         theirs = scheduler.step(eps(theirs, now), after, theirs).prev_sample
-    assert error(ddim_invert(eps, z, timesteps, ABAR), theirs) < 1e-5
+    assert error(ddim_invert(from_eps(eps, ABAR), z, timesteps, ABAR), theirs) < 1e-5

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stages.models.guidance import classifier_free_guidance
+from stages.models.process import ForwardProcess
 
 
 class FakeDenoiser:
@@ -29,11 +30,12 @@ def z():
     return torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
 
 
+PROCESS = ForwardProcess(torch.linspace(0.99, 0.01, 1000))
 LABELS = torch.tensor([1, 5, 2])
 
 
 def predict(denoiser, z, scales, t=7):
-    return classifier_free_guidance(denoiser, LABELS, torch.tensor(scales))(z, t)
+    return classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor(scales))(z, t).eps
 
 
 def alone(z, labels, t=7):

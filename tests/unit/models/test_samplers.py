@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.analytic import from_eps
 
+from stages.models.process import Estimate
 from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps
 
 ABAR = torch.linspace(0.99, 0.01, 1000, dtype=torch.float64)
@@ -52,15 +54,13 @@ def test_impossible_levels_are_errors(strength, steps):
 
 
 def test_one_step_by_hand():
-    z, eps = torch.tensor([2.0]), torch.tensor([0.5])
-    moved = ddim_move(z, eps, torch.tensor(0.64), torch.tensor(0.36))
-    x0 = (2.0 - 0.6 * 0.5) / 0.8
-    torch.testing.assert_close(moved, torch.tensor([0.6 * x0 + 0.8 * 0.5]))
+    moved = ddim_move(Estimate(x0=torch.tensor([2.0]), eps=torch.tensor([0.5])), torch.tensor(0.36))
+    torch.testing.assert_close(moved, torch.tensor([0.6 * 2.0 + 0.8 * 0.5]))
 
 
 def test_a_step_to_the_same_level_is_none():
-    z = torch.randn(2, 3)
-    torch.testing.assert_close(ddim_move(z, torch.randn(2, 3), ABAR[7], ABAR[7]).float(), z)
+    z, eps = torch.randn(2, 2, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(ddim_move(from_eps(lambda _z, _t: eps, ABAR)(z, 7), ABAR[7]), z)
 
 
 def test_the_network_is_asked_once_a_step_at_the_level_where_the_latents_are():
@@ -71,11 +71,11 @@ def test_the_network_is_asked_once_a_step_at_the_level_where_the_latents_are():
         return torch.zeros_like(z)
 
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
-    noisy = ddim_invert(predict_eps, z, [1, 5, 9], ABAR)
+    noisy = ddim_invert(from_eps(predict_eps, ABAR), z, [1, 5, 9], ABAR)
     assert asked == [1, 5]
     torch.testing.assert_close(noisy, z * (ABAR[9] / ABAR[1]).sqrt())
     asked.clear()
-    torch.testing.assert_close(ddim_sample(predict_eps, noisy, [1, 5, 9], ABAR), z)
+    torch.testing.assert_close(ddim_sample(from_eps(predict_eps, ABAR), noisy, [1, 5, 9], ABAR), z)
     assert asked == [9, 5]
 
 
@@ -83,4 +83,4 @@ def test_no_gradients_are_kept():
     weight = torch.ones((), dtype=torch.float64, requires_grad=True)
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     for move in (ddim_invert, ddim_sample):
-        assert not move(lambda z, t: weight * z, z, [1, 5], ABAR).requires_grad
+        assert not move(from_eps(lambda z, t: weight * z, ABAR), z, [1, 5], ABAR).requires_grad

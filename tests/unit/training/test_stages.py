@@ -7,7 +7,7 @@ import torch
 from support.shards import make_shards
 from support.tiny_model import tiny_config
 
-from stages.common.checkpoint import load_model_info
+from stages.common.checkpoint import load_denoiser, load_model_info
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.engine import execute
 from stages.common.errors import BadInputError
@@ -76,8 +76,17 @@ def test_a_model_says_which_emotions_it_has_learned(training_of, tmp_path):
     assert load_model_info(training.run(tmp_path / "out", "min_class_samples=3").root).supported == ("neutral", "happy")
 
 
-def test_a_denoiser_overfits_four_latents():
-    config = tiny_config(LDM, "unconditional_probability=0.1", "loop.batch_size=16")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["min_snr_gamma=5"],
+        ["schedule.prediction_type=sample", "schedule.beta_schedule=squaredcos_cap_v2"],
+        ["schedule.prediction_type=v_prediction", "schedule.rescale_betas_zero_snr=true", "min_snr_gamma=5"],
+    ],
+)
+def test_a_denoiser_overfits_four_latents(settings):
+    config = tiny_config(LDM, "unconditional_probability=0.1", "loop.batch_size=16", *settings)
     torch.manual_seed(0)
     latents = torch.randn(1, 4, 3, 8, 8).repeat(2, 1, 1, 1, 1).half()
     labels = torch.tensor([0, 1, 2, NULL_CLASS]).numpy()
@@ -87,6 +96,17 @@ def test_a_denoiser_overfits_four_latents():
     losses = [row["loss"] for row in train(trainer, 80, 5e-3)]
     assert mean(losses[-15:]) < 0.7 * mean(losses[:5])
     assert trainer.validate()["val_loss"] < 0.8 * before
+
+
+def test_a_run_can_start_from_the_weights_of_another(training_of, tmp_path):
+    training = training_of("ldm")
+    inputs = training.inputs | {"init": training.reference}
+    still = tiny_config(LDM, "loop.steps=1", "loop.learning_rate=1e-12")
+    before = load_denoiser(training.reference.root).state_dict()
+    after = load_denoiser(execute(LDM, still, inputs, tmp_path / "out").root).state_dict()
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    with pytest.raises(BadInputError, match=r"another network: .*context_dim 16 there, 32 here"):
+        execute(LDM, tiny_config(LDM, "network.context_dim=32"), inputs, tmp_path / "other")
 
 
 def test_validation_takes_the_averaged_weights_and_puts_the_others_back():
