@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+CPU_COUNT = os.cpu_count() or 1
 
 
 class Device(StrEnum):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption, WorkersOption
+from facediff_cli.options import (
+    CPU_COUNT,
+    ConfigOption,
+    DryRunOption,
+    JsonOption,
+    OutFolderOption,
+    SetOption,
+    WorkersOption,
+)
 from facediff_cli.reporting import RichProgress
 from facediff_cli.stage_command import run_stage
 
@@ -33,7 +40,6 @@ SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Si
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="Take only the first photos, in order of path.")
 ]
-_CPU_COUNT = os.cpu_count() or 1
 
 
 @app.command()
@@ -48,7 +54,7 @@ def folder(
     ] = None,
     detector: DetectorOption = None,
     size: SizeOption = None,
-    workers: WorkersOption = _CPU_COUNT,
+    workers: WorkersOption = CPU_COUNT,
     limit: LimitOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -80,7 +86,7 @@ def affectnet(
     out: OutFolderOption,
     detector: DetectorOption = None,
     size: SizeOption = None,
-    workers: WorkersOption = _CPU_COUNT,
+    workers: WorkersOption = CPU_COUNT,
     limit: LimitOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -106,16 +112,14 @@ def affectnet(
 
 
 def _resolve(options: dict[str, Any], config: str | None, settings: list[str] | None, dry_run: bool) -> AlignConfig:
-    from stages.align.config import AlignConfig
+    from stages.align.config import AlignConfig, settle_detector
     from stages.common.config import resolve_config
-    from stages.common.face.detect import resolve_detector
 
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     align = resolve_config(AlignConfig, "align", config, [*(settings or ()), *given])
-    # The run key must name the detector that made the faces, not the wish for any.
-    chosen, reason = resolve_detector(align.detector, fetch=not dry_run)
+    align, reason = settle_detector(align, fetch=not dry_run)
     RichProgress().note(reason)
-    return align.model_copy(update={"detector": chosen})
+    return align
 
 
 def _run(config: AlignConfig, photos: Photos, out: Path, **how: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from stages.common.config import StageConfig
-from stages.common.face.detect import DetectorName
+from stages.common.face.detect import DetectorName, resolve_detector
 
 
 class AlignConfig(StageConfig):
@@ -25,3 +25,12 @@ class AlignConfig(StageConfig):
     max_rejected: float = Field(default=0.5, ge=0, le=1)
     """Largest fraction that may be rejected, grey photos and labels that are no emotion aside."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)
+
+
+def settle_detector(config: AlignConfig, *, fetch: bool) -> tuple[AlignConfig, str]:
+    """The settings with the detector that ``auto`` comes to here, and why: a run key names what made the faces.
+
+    ``fetch`` allows a download.
+    """
+    chosen, reason = resolve_detector(config.detector, fetch=fetch)
+    return config.model_copy(update={"detector": chosen}), reason

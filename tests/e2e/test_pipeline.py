@@ -169,3 +169,33 @@ def test_sharding_killed_in_a_tar_and_repeated_is_the_same_artifact(
     assert len(list((tmp_path / "again.partial").glob("*.tar"))) == 2
     assert output_of(capsys, *arguments)["artifact_id"] == reference.manifest.artifact_id
     assert {p.name for p in (tmp_path / "again").iterdir()} == {p.name for p in reference.root.iterdir()}
+
+
+def test_a_recipe_does_the_same_in_one_command(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = (
+        "--photos",
+        runs / "photos",
+        "--labels",
+        runs / "labels.csv",
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+        "-j",
+        1,
+    )
+    planned = output_of(capsys, "run", "tiny", *where, "--dry-run")["steps"]
+    assert [step["status"] for step in planned] == ["new", *["waits"] * 5]
+    assert list(tmp_path.iterdir()) == []
+    done = output_of(capsys, "run", "tiny", *where)["steps"]
+    assert [step["status"] for step in done] == ["done"] * 6
+    ids = {step["step"]: step["artifact_id"] for step in done}
+    assert ids["model"] == load_artifact(runs / "model").manifest.artifact_id
+    again = output_of(capsys, "run", "tiny", *where)["steps"]
+    assert [step["status"] for step in again] == ["up to date"] * 6
+    assert {step["step"]: step["artifact_id"] for step in again} == ids
+
+
+def test_a_recipe_needs_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "tiny", "--out", str(tmp_path)]) == 2
+    assert "--photos" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""Recipes: YAML files that name the steps from photos to a model, each a stage with the steps that it reads."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages.common.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stages.common.manifest import ArtifactKind
+    from stages.common.stage import StageSpec
+
+_STAGES = ("align", "shard", "vqgan", "emotion", "ldm", "bundle")
+_READS_PHOTOS = "align"
+
+
+class Photos(BaseModel):
+    """Where the photos of the first step are; relative paths count from the current folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = None
+    labels: Path | None = None
+    layout: Literal["folder", "affectnet"] = "folder"
+
+
+class Step(BaseModel):
+    """One stage: ``inputs`` maps the roles that it reads to earlier steps, ``settings`` are like ``--set``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: Literal[_STAGES]  # type: ignore[valid-type]
+    inputs: Mapping[str, str] = {}
+    settings: tuple[str, ...] = ()
+    seed: int = Field(default=0, ge=0)
+
+
+class Recipe(BaseModel):
+    """Steps in the order in which they run; every step's settings start from the preset or file ``config``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: str | None = None
+    photos: Photos = Photos()
+    steps: Mapping[str, Step]
+
+
+def recipe_names() -> list[str]:
+    folder = resources.files("stages").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """A recipe that comes along, by name, or a file. Raises ``ConfigError`` when a step cannot be what it says."""
+    if name_or_path in recipe_names():
+        text = resources.files("stages").joinpath("recipes").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
+    elif Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text("utf-8")
+    else:
+        raise ConfigError(f"no recipe or file {name_or_path!r}", "Recipes: " + ", ".join(recipe_names()))
+    try:
+        recipe = Recipe.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"{name_or_path}: {where}: {problem['msg'].lower()}") from error
+    _check_graph(recipe, name_or_path)
+    return recipe
+
+
+def stage_spec(name: str) -> StageSpec[Any]:
+    """The stage of this name; imports it."""
+    spec: StageSpec[Any] = getattr(importlib.import_module(f"stages.{name}.run"), name.upper())
+    return spec
+
+
+def _check_graph(recipe: Recipe, origin: str) -> None:
+    """Every step reads earlier steps, of the kinds that its stage needs."""
+    made: dict[str, ArtifactKind] = {}
+    for name, step in recipe.steps.items():
+        spec = stage_spec(step.stage)
+        wanted = {} if step.stage == _READS_PHOTOS else dict(spec.inputs)
+        allowed = {**wanted, **spec.optional_inputs}
+        if not wanted.keys() <= step.inputs.keys() <= allowed.keys():
+            raise ConfigError(f"{origin}: step {name} must read {', '.join(wanted) or 'nothing'}")
+        for role, source in step.inputs.items():
+            if source not in made:
+                raise ConfigError(f"{origin}: step {name} reads {source!r}, which is no earlier step")
+            if made[source] is not allowed[role]:
+                raise ConfigError(f"{origin}: {role} of step {name} must be {allowed[role].value}, not {source}")
+        made[name] = spec.output
