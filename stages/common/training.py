@@ -11,7 +11,7 @@ import math
 import os
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,6 +27,9 @@ from stages.common.manifest import write_atomically
 from stages.common.stage import RunContext
 
 _CHECKPOINT = "checkpoint.pt"
+_DIVERGED_HINT = (
+    "The last good checkpoint stays. Lower loop.learning_rate, or change loop.gradient_clip or loop.precision"
+)
 
 
 class LoopConfig(StageConfig):
@@ -154,16 +157,25 @@ def _step_seed(seed: int, step: int) -> int:
 def _require_finite(losses: dict[str, float], step: int) -> None:
     bad = [name for name, value in losses.items() if not math.isfinite(value)]
     if bad:
-        raise ConfigError(
-            f"{', '.join(bad)} is not finite at step {step}",
-            "The last checkpoint is kept. Lower loop.learning_rate or set loop.gradient_clip or loop.precision",
-        )
+        raise ConfigError(f"{', '.join(bad)} is not finite at step {step}", _DIVERGED_HINT)
+
+
+def _all_finite(state: Any) -> bool:
+    if isinstance(state, torch.Tensor):
+        return not state.is_floating_point() or bool(state.isfinite().all())
+    if isinstance(state, Mapping):
+        state = list(state.values())
+    return not isinstance(state, list | tuple) or all(_all_finite(part) for part in state)
 
 
 def _save(path: Path, trainee: Trainee, step: int, history: list[dict[str, float]]) -> None:
+    """Replace the checkpoint, unless the weights are no longer finite: then the last good one stays."""
+    state = trainee.state_dict()
+    if not _all_finite(state):
+        raise ConfigError(f"the weights are not finite after step {step}", _DIVERGED_HINT)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as stream:
-        torch.save({"step": step, "history": history, "trainee": trainee.state_dict()}, stream)
+        torch.save({"step": step, "history": history, "trainee": state}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)

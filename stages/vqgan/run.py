@@ -44,7 +44,7 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), metrics)
 
 
-VQGAN = StageSpec("vqgan", 2, VqganConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.FIRST_STAGE, run)
+VQGAN = StageSpec("vqgan", 3, VqganConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.FIRST_STAGE, run)
 
 
 def _perceptual(config: VqganConfig) -> nn.Module | None:

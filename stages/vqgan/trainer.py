@@ -69,8 +69,11 @@ class VqganTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """PSNR (dB) and perceptual distance of quantised reconstructions, and the share of the codebook in use."""
-        used = torch.zeros_like(self.used)
+        """PSNR (dB) and perceptual distance of quantised reconstructions, and how much of the codebook is in use.
+
+        The perplexity is 2^H of how often each code is chosen, from 1 to the size of the codebook.
+        """
+        chosen = torch.zeros(len(self.used), dtype=torch.float64)
         squared = perceptual = 0.0
         count = min(len(self.val_data), _VALIDATION_LIMIT)
         batches = range(0, count, self.config.loop.batch_size)
@@ -82,9 +85,14 @@ class VqganTrainer:
                 if self.perceptual is not None:
                     perceptual += float(self.perceptual(result.pictures, x)) / len(batches)
             squared += float((result.pictures.float().clamp(-1, 1) - x).square().mean(dim=(1, 2, 3)).sum())
-            used[result.codes.flatten().cpu()] = True
+            chosen += torch.bincount(result.codes.flatten().cpu(), minlength=len(chosen))
         psnr = -10 * torch.log10(torch.tensor(squared / count / 4))
-        return {"val_psnr_db": float(psnr), "val_perceptual": perceptual, "codebook_used": float(used.float().mean())}
+        return {
+            "val_psnr_db": float(psnr),
+            "val_perceptual": perceptual,
+            "codebook_used": float((chosen > 0).double().mean()),
+            "codebook_perplexity": float(torch.special.entr(chosen / chosen.sum()).sum().exp()),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in _STATEFUL} | {"used": self.used}

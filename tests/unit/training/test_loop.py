@@ -79,6 +79,21 @@ def test_a_crash_loses_only_what_came_after_the_last_checkpoint(context):
     assert counter.steps == [4, 5, 6]
 
 
+def test_weights_that_are_not_finite_do_not_replace_good_ones(context):
+    class Diverging(Counter):
+        def train_step(self, step, learning_rate, random):
+            shown = super().train_step(step, learning_rate, random)
+            if step == 3:
+                self.total += math.inf
+            return shown
+
+    with pytest.raises(ConfigError, match=r"weights are not finite after step 4.*learning_rate"):
+        fit(Diverging(), loop(checkpoint_every=2), context, "toy")
+    counter = Counter()
+    fit(counter, loop(checkpoint_every=2), context, "toy")
+    assert counter.steps == [2, 3, 4, 5, 6]
+
+
 def test_a_stop_at_the_last_step_is_the_end(context):
     assert fit(Counter(), loop(), replace(context, should_stop=stop_after(7)), "toy")[-1]["step"] == 7
 

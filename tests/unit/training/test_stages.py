@@ -134,6 +134,21 @@ def test_a_first_stage_overfits_its_pictures(training_of):
     assert mean(losses[-10:]) < 0.6 * mean(losses[:3])
 
 
+def test_perplexity_counts_the_codes_that_are_really_used(training_of):
+    data = training_of("vqgan").inputs["data"]
+    config = tiny_config(VQGAN, "codebook_start=0", "adversarial_start=null")
+    torch.manual_seed(0)
+    model = build_first_stage(config.network)
+    splits = (ShardDataset(data, "train"), ShardDataset(data, "val"))
+    trainer = VqganTrainer(model, None, config, splits, seed=0, device="cpu")
+    with torch.no_grad():
+        model.vq.quantize.embedding.weight[1:] = 1e3
+    assert trainer.validate()["codebook_perplexity"] == pytest.approx(1)
+    trainer.train_step(0, 1e-3, torch.Generator().manual_seed(0))
+    row = trainer.validate()
+    assert 1 <= row["codebook_perplexity"] <= 16 * row["codebook_used"] + 1e-6
+
+
 def test_the_codebook_starts_from_encoder_outputs_and_unused_codes_are_revived(training_of):
     data = training_of("vqgan").inputs["data"]
     config = tiny_config(VQGAN, "codebook_start=1", "adversarial_start=null", "revive_every=2")
