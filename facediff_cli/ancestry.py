@@ -15,11 +15,19 @@ _PICTURES = {".png", ".jpg", ".jpeg"}
 
 
 def find_artifact(path: Path) -> Artifact:
-    """The artifact at ``path``, or the innermost one that the file ``path`` lies in. Raises ``BadInputError``."""
+    """The artifact at ``path``, or the innermost one that the file ``path`` lies in, or the model of that name.
+
+    Raises ``BadInputError``.
+    """
     from stages.common.errors import BadInputError
     from stages.common.manifest import MANIFEST_NAME, load_artifact
 
     if not path.exists():
+        from stages.common.weights import list_models
+
+        for entry in list_models():
+            if entry.name == str(path):
+                return load_artifact(entry.root)
         raise BadInputError(f"no file or folder {path}", reason="missing")
     if path.is_dir() or path.name == MANIFEST_NAME:
         return load_artifact(path)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 PathArgument = Annotated[
-    Path, typer.Argument(metavar="FILE|DIR", help="An artifact's folder, any file in it, or an edited picture.")
+    Path,
+    typer.Argument(
+        metavar="FILE|DIR", help="An artifact's folder or a file in it, an edited picture, or a model's name."
+    ),
 ]
 
 

@@ -47,6 +47,11 @@ def test_verify(facediff, shards):
     assert "1.txt: content differs" in altered.stderr
 
 
+def test_a_models_name_stands_for_its_folder(facediff):
+    assert "by bundle" in facediff("manifest", "lineage", "facediff-mini").stdout
+    assert "as written" in facediff("manifest", "verify", "facediff-mini").stdout
+
+
 def test_lineage_goes_back_to_the_source(facediff, shards):
     shown = facediff("manifest", "lineage", shards.root).stdout.splitlines()
     assert [line.strip(" └─├│").split(" ")[0] for line in shown] == ["shards", "faces:", "photos:"]
