@@ -23,11 +23,11 @@ def find_artifact(path: Path) -> Artifact:
     from stages.common.manifest import MANIFEST_NAME, load_artifact
 
     if not path.exists():
-        from stages.common.weights import list_models
+        from stages.common.weights import named_model
 
-        for entry in list_models():
-            if entry.name == str(path):
-                return load_artifact(entry.root)
+        root = named_model(str(path))
+        if root is not None:
+            return load_artifact(root)
         raise BadInputError(f"no file or folder {path}", reason="missing")
     if path.is_dir() or path.name == MANIFEST_NAME:
         return load_artifact(path)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stages.common.config import load_yaml, shipped_names
 from stages.common.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from stages.common.stage import StageSpec
 
 _STAGES = ("align", "shard", "vqgan", "emotion", "ldm", "bundle")
-_READS_PHOTOS = "align"
+READS_PHOTOS = "align"
 
 
 class Photos(BaseModel):
@@ -53,22 +52,14 @@ class Recipe(BaseModel):
 
 
 def recipe_names() -> list[str]:
-    folder = resources.files("stages").joinpath("recipes")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return shipped_names("recipes")
 
 
 def load_recipe(name_or_path: str) -> Recipe:
     """A recipe that comes along, by name, or a file. Raises ``ConfigError`` when a step cannot be what it says."""
-    if name_or_path in recipe_names():
-        text = resources.files("stages").joinpath("recipes").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
-    elif Path(name_or_path).is_file():
-        text = Path(name_or_path).read_text("utf-8")
-    else:
-        raise ConfigError(f"no recipe or file {name_or_path!r}", "Recipes: " + ", ".join(recipe_names()))
+    content = load_yaml(name_or_path, folder="recipes", noun="recipe")
     try:
-        recipe = Recipe.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -88,7 +79,7 @@ def _check_graph(recipe: Recipe, origin: str) -> None:
     made: dict[str, ArtifactKind] = {}
     for name, step in recipe.steps.items():
         spec = stage_spec(step.stage)
-        wanted = {} if step.stage == _READS_PHOTOS else dict(spec.inputs)
+        wanted = {} if step.stage == READS_PHOTOS else dict(spec.inputs)
         allowed = {**wanted, **spec.optional_inputs}
         if not wanted.keys() <= step.inputs.keys() <= allowed.keys():
             raise ConfigError(f"{origin}: step {name} must read {', '.join(wanted) or 'nothing'}")

@@ -49,6 +49,7 @@ def run(
     """
     from facediff_cli.recipe import load_recipe
 
+    device_name = resolve_device(device.value)
     plan = load_recipe(recipe)
     given = {"path": photos, "labels": labels}
     where = plan.photos.model_copy(update={name: path for name, path in given.items() if path is not None})
@@ -56,8 +57,8 @@ def run(
     rows: list[dict[str, Any]] = []
     artifacts: dict[str, Artifact] = {}
     with stop_on_signal(progress.note) as should_stop:
+        how = {"workers": workers, "device": device_name, "should_stop": should_stop}
         for name, step in plan.steps.items():
-            how = {"workers": workers, "device": resolve_device(device.value), "should_stop": should_stop}
             row = {"step": name, "stage": step.stage, "reads": sorted(step.inputs.values()), "out": str(out / name)}
             rows.append(row)
             waiting = [source for source in row["reads"] if source not in artifacts]
@@ -73,11 +74,11 @@ def run(
 
 
 def _resolve(recipe: Recipe, step: Step, progress: RichProgress, dry_run: bool) -> StageConfig:
-    from facediff_cli.recipe import stage_spec
+    from facediff_cli.recipe import READS_PHOTOS, stage_spec
     from stages.common.config import resolve_config
 
     config: StageConfig = resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
-    if step.stage == "align":
+    if step.stage == READS_PHOTOS:
         from stages.align.config import AlignConfig, settle_detector
 
         assert isinstance(config, AlignConfig)
@@ -87,7 +88,9 @@ def _resolve(recipe: Recipe, step: Step, progress: RichProgress, dry_run: bool) 
 
 
 def _read_inputs(step: Step, photos: Photos, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    if step.stage != "align":
+    from facediff_cli.recipe import READS_PHOTOS
+
+    if step.stage != READS_PHOTOS:
         return {role: artifacts[source] for role, source in step.inputs.items()}
     from stages.align.sources import read_affectnet, read_folder
     from stages.common.errors import ConfigError

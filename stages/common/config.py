@@ -24,22 +24,36 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 
 def preset_names() -> list[str]:
-    folder = resources.files("stages").joinpath("presets")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return shipped_names("presets")
+
+
+def shipped_names(folder: str) -> list[str]:
+    """The YAML files that come along in ``stages/<folder>``, without their suffix."""
+    entries = resources.files("stages").joinpath(folder).iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def load_yaml(name_or_path: str, *, folder: str, noun: str) -> Any:
+    """What a YAML file holds: one of ``stages/<folder>`` by name, or any by path.
+
+    Raises ``ConfigError``, in which a file of this folder is called ``noun``.
+    """
+    names = shipped_names(folder)
+    if name_or_path in names:
+        text = resources.files("stages").joinpath(folder).joinpath(f"{name_or_path}.yaml").read_text("utf-8")
+    elif Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text("utf-8")
+    else:
+        raise ConfigError(f"no {noun} or file {name_or_path!r}", f"{noun.capitalize()}s: " + ", ".join(names))
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def load_config_file(name_or_path: str) -> dict[str, Any]:
     """A preset by name, or a YAML file by path: a mapping from stage name to that stage's fields."""
-    if name_or_path in preset_names():
-        text = resources.files("stages").joinpath("presets").joinpath(f"{name_or_path}.yaml").read_text("utf-8")
-    elif Path(name_or_path).is_file():
-        text = Path(name_or_path).read_text("utf-8")
-    else:
-        raise ConfigError(f"no preset or file {name_or_path!r}", "Presets: " + ", ".join(preset_names()))
-    try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name_or_path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = load_yaml(name_or_path, folder="presets", noun="preset") or {}
     if not isinstance(content, dict):
         raise ConfigError(f"{name_or_path} must map stage names to settings")
     return content

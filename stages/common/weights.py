@@ -62,11 +62,16 @@ def list_models() -> list[ModelEntry]:
     return list(entries.values())
 
 
+def named_model(name: str) -> Path | None:
+    """The folder of the model with this name, if there is one."""
+    return next((entry.root for entry in list_models() if entry.name == name), None)
+
+
 def find_model(name_or_dir: str) -> Artifact:
     """The model with this name or in this folder, not yet checked. Raises ``MissingModelError``."""
-    for entry in list_models():
-        if entry.name == name_or_dir:
-            return _load(entry.root)
+    root = named_model(name_or_dir)
+    if root is not None:
+        return _load(root)
     path = Path(name_or_dir)
     if path.is_dir() or path.name == MANIFEST_NAME:
         return _load(path)
