@@ -123,7 +123,9 @@ def sharpness(crop: NDArray[np.uint8]) -> float:
 
 def is_grey(crop: NDArray[np.uint8]) -> bool:
     """Whether the channels hardly differ: a black-and-white photo, even after JPEG's rounding."""
-    return float((crop.max(axis=2) - crop.min(axis=2)).mean()) < _GREY_SPREAD
+    red, green, blue = cv2.split(crop)
+    spread = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
+    return float(spread.mean()) < _GREY_SPREAD
 
 
 def encode_jpeg(crop: NDArray[np.uint8], quality: int) -> bytes:

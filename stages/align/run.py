@@ -15,7 +15,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict
 from multiprocessing.connection import wait as wait_for_sentinel
 from pathlib import Path
 
@@ -174,12 +173,13 @@ def _table_path(out: Path, number: int) -> Path:
 
 def _to_parquet(rows: list[FaceRow]) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA), stream, compression="zstd")
+    columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
+    pq.write_table(pa.table(columns, schema=SCHEMA), stream, compression="zstd")
     return stream.getvalue()
 
 
 def _merge(config: AlignConfig, out: Path, numbers: list[int]) -> ArtifactDraft:
-    rows = [FaceRow(**r) for number in numbers for r in pq.read_table(_table_path(out, number)).to_pylist()]
+    rows = [FaceRow(**r) for number in numbers for r in pq.ParquetFile(_table_path(out, number)).read().to_pylist()]
     _reject_duplicates(rows)
     by_status = Counter(row.status for row in rows)
     ok = by_status.pop(OK, 0)

@@ -47,7 +47,7 @@ def _mirrored_region(
     count = -(-(high - low) // block) * block
     columns = _mirror(np.arange(low[0], low[0] + count[0]), rgb.shape[1])
     rows = _mirror(np.arange(low[1], low[1] + count[1]), rgb.shape[0])
-    return rgb[rows[:, None], columns[None, :]], (int(low[0]), int(low[1]))
+    return rgb.take(rows, axis=0).take(columns, axis=1), (int(low[0]), int(low[1]))
 
 
 def _mirror(index: NDArray[np.int_], length: int) -> NDArray[np.int_]:
