@@ -20,6 +20,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Tracker(StrEnum):
+    """What shows the curves and pictures of a training."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    NONE = "none"
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on stdout.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
 OutFolderOption = Annotated[
@@ -34,5 +42,9 @@ SetOption = Annotated[
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
 WorkersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes that work side by side.")]
+ReadersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Threads that read pictures ahead.")]
+TrackerOption = Annotated[
+    Tracker, typer.Option("--tracker", help="Where curves and sample grids go: OUT/logs for TensorBoard, or wandb.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and inputs give equal results.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]

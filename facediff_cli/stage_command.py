@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from stages.common.config import StageConfig
     from stages.common.manifest import Artifact, Manifest
     from stages.common.plan import Plan
+    from stages.common.progress import Progress
     from stages.common.stage import StageSpec
 
 
@@ -33,15 +35,18 @@ def run_stage(
     device: str = "cpu",
     dry_run: bool = False,
     as_json: bool = False,
+    tracker: str = "none",
 ) -> None:
     """Plan ``spec`` if ``dry_run`` (nothing is written), else execute it, and print the plan or the result.
 
     The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run leaves with the
-    code of the run itself when ``out`` cannot be used.
+    code of the run itself when ``out`` cannot be used. Of several processes of one run, only the leading one speaks.
     """
     from stages.common.engine import execute
     from stages.common.errors import ResumeConflictError
     from stages.common.plan import PlanStatus, plan
+    from stages.common.processes import is_leader
+    from stages.common.progress import SilentProgress
 
     out = _named(out)
     planned = plan(spec, config, inputs, out, seed=seed)
@@ -49,7 +54,7 @@ def run_stage(
         refused = planned.status is PlanStatus.CONFLICT or (planned.status is PlanStatus.UNFINISHED and not resume)
         _show_plan(planned, spec, config, as_json)
         raise typer.Exit(ResumeConflictError.exit_code if refused else 0)
-    progress = RichProgress()
+    progress: Progress = RichProgress() if is_leader() else SilentProgress()
     if planned.status is PlanStatus.UNFINISHED and resume:
         progress.note(f"{out}: continuing an unfinished run")
     with stop_on_signal(progress.note) as should_stop:
@@ -64,8 +69,10 @@ def run_stage(
             device=resolve_device(device),
             progress=progress,
             should_stop=should_stop,
+            tracker=resolve_tracker(tracker),
         )
-    show_artifact(artifact, as_json, up_to_date=planned.status is PlanStatus.UP_TO_DATE)
+    if is_leader():
+        show_artifact(artifact, as_json, up_to_date=planned.status is PlanStatus.UP_TO_DATE)
 
 
 def _named(out: Path) -> Path:
@@ -94,6 +101,17 @@ def resolve_device(name: str) -> str:
 
         raise ConfigError("--device cuda, but no CUDA device is visible", "Use --device cpu, or auto")
     return name
+
+
+def resolve_tracker(name: str) -> Literal["tensorboard", "wandb"] | None:
+    """The tracker by its name, None for "none". Raises ``ConfigError`` when its package is not installed."""
+    if name == "none":
+        return None
+    if importlib.util.find_spec(name) is None:
+        from stages.common.errors import ConfigError
+
+        raise ConfigError(f"--tracker {name}, but its package is not installed", "Install it, or use --tracker none")
+    return "wandb" if name == "wandb" else "tensorboard"
 
 
 @contextmanager

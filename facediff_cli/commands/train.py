@@ -14,9 +14,12 @@ from facediff_cli.options import (
     DryRunOption,
     JsonOption,
     OutFolderOption,
+    ReadersOption,
     ResumeOption,
     SeedOption,
     SetOption,
+    Tracker,
+    TrackerOption,
 )
 from facediff_cli.stage_command import load_input, run_stage
 
@@ -25,7 +28,8 @@ _DEFAULT_PRESET = "mini"
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
 FirstStageOption = Annotated[
-    Path, typer.Option("--first-stage", metavar="RUN", help="The folder that `train vqgan` wrote.")
+    Path | None,
+    typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote; without it, pixels are denoised."),
 ]
 
 InitOption = Annotated[
@@ -42,6 +46,8 @@ def vqgan(
     settings: SetOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -68,6 +74,8 @@ def vqgan(
         seed=seed,
         resume=resume,
         device=device.value,
+        workers=workers,
+        tracker=tracker.value,
         dry_run=dry_run,
         as_json=as_json,
     )
@@ -76,20 +84,23 @@ def vqgan(
 @app.command()
 def ldm(
     data: DataOption,
-    first_stage: FirstStageOption,
     out: OutFolderOption,
+    first_stage: FirstStageOption = None,
     init: InitOption = None,
     config: ConfigOption = _DEFAULT_PRESET,
     settings: SetOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the emotion-conditional latent diffusion model on the latents of a first stage.
+    """Train the emotion-conditional latent diffusion model on the latents of a first stage, or on pixels.
 
     Ctrl-C finishes the step and saves; `--resume` continues, and ends with the same model as an uninterrupted run.
+    Several GPUs, or machines: `accelerate launch -m facediff_cli.main train ldm ...`.
 
     **Examples**
 
@@ -98,12 +109,16 @@ def ldm(
     * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm --config affectnet-128 --resume`
 
     * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/longer --init runs/ldm`
+
+    * `facediff train ldm --data runs/shards --out runs/pixels --set network.latent_size=32`
     """
     from stages.common.config import resolve_config
     from stages.ldm.config import LdmConfig
     from stages.ldm.run import LDM
 
-    inputs = {"data": load_input(data, "shards"), "first_stage": load_input(first_stage, "first_stage")}
+    inputs = {"data": load_input(data, "shards")}
+    if first_stage is not None:
+        inputs["first_stage"] = load_input(first_stage, "first_stage")
     if init is not None:
         inputs["init"] = load_input(init, "latent_diffusion")
     run_stage(
@@ -114,6 +129,8 @@ def ldm(
         seed=seed,
         resume=resume,
         device=device.value,
+        workers=workers,
+        tracker=tracker.value,
         dry_run=dry_run,
         as_json=as_json,
     )
@@ -127,6 +144,8 @@ def emotion(
     settings: SetOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -151,6 +170,8 @@ def emotion(
         seed=seed,
         resume=resume,
         device=device.value,
+        workers=workers,
+        tracker=tracker.value,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -19,10 +19,11 @@ from stages.common.errors import MissingModelError
 from stages.common.manifest import write_atomically
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
-from stages.models.first_stage import FirstStage, FirstStageConfig
+from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
 from stages.models.schedule import ScheduleConfig, build_scheduler
 
 _FIRST_STAGE_JSON = "first_stage.json"
+_PIXELS_JSON = "pixels.json"
 _DENOISER_JSON = "denoiser.json"
 _INFO_JSON = "model.json"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
@@ -52,6 +53,18 @@ def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     config = _read_config(root / _FIRST_STAGE_JSON, FirstStageConfig)
     vq = _load_network(VQModel, root / "vqvae")
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
+
+
+def save_pixels(model: Pixels, root: Path) -> None:
+    """Write ``pixels.json``: this model has no first stage."""
+    _write_config(root / _PIXELS_JSON, model.config)
+
+
+def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
+    """The first stage of a model, or what stands for it in a model of pictures."""
+    if (root / _PIXELS_JSON).is_file():
+        return Pixels(_read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
+    return load_first_stage(root, device)
 
 
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:

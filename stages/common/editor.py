@@ -14,7 +14,7 @@ from stages.common.checkpoint import (
     ModelInfo,
     load_denoiser,
     load_emotion_classifier,
-    load_first_stage,
+    load_latent_space,
     load_model_info,
     load_schedule_config,
 )
@@ -23,7 +23,7 @@ from stages.common.errors import MissingModelError
 from stages.common.manifest import read_manifest
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
-from stages.models.first_stage import FirstStage
+from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
 from stages.models.process import ForwardProcess, forward_process
 from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
@@ -43,7 +43,7 @@ class EditedBatch(NamedTuple):
 class Editor:
     """Everything that one edit needs. Pictures are aligned RGB faces (B, 3, ``size_px``, ``size_px``) in -1..1."""
 
-    first_stage: FirstStage
+    first_stage: FirstStage | Pixels
     denoiser: Denoiser
     classifier: EmotionClassifier | None
     process: ForwardProcess
@@ -124,7 +124,7 @@ def guidance_for(model: RecommendsGuidance, source: str, target: str, wanted: fl
 def load_editor(root: Path, device: str = "cpu") -> Editor:
     """Read a model folder. Raises ``MissingModelError`` when a part of it is absent or wrong."""
     return Editor(
-        first_stage=load_first_stage(root, device),
+        first_stage=load_latent_space(root, device),
         denoiser=load_denoiser(root, device),
         classifier=load_emotion_classifier(root, device),
         process=forward_process(load_schedule_config(root)).to(device),

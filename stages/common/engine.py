@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from stages.common.environment import describe_code, describe_environment
 from stages.common.errors import BadInputError, ResumeConflictError
@@ -32,7 +35,8 @@ from stages.common.manifest import (
     write_atomically,
     write_manifest,
 )
-from stages.common.plan import PlanStatus, RunIdentity, identify, partial_folder, plan, run_file
+from stages.common.plan import Plan, PlanStatus, RunIdentity, identify, partial_folder, plan, run_file
+from stages.common.processes import agreed, is_leader, wait_for_all
 from stages.common.progress import Progress, SilentProgress
 from stages.common.stage import ArtifactDraft, ConfigT, RunContext, StageSpec
 
@@ -49,31 +53,23 @@ def execute(
     device: str = "cpu",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    tracker: Literal["tensorboard", "wandb"] | None = None,
 ) -> Artifact:
     """Run ``spec`` unless ``out`` is up to date, and return the artifact.
 
-    An unfinished run of the same key is continued, or refused when ``resume`` is false.
+    An unfinished run of the same key is continued, or refused when ``resume`` is false. Of the processes of one run,
+    the first decides and writes; all return the same artifact.
     Raises ``ResumeConflictError`` when ``out`` holds something else, and whatever the stage raises.
     """
-    planned = plan(spec, config, inputs, out, seed=seed)
-    if planned.status is PlanStatus.UP_TO_DATE:
+    if agreed(lambda: _is_done(plan(spec, config, inputs, out, seed=seed), resume), device):
         return load_artifact(out)
-    if planned.status is PlanStatus.CONFLICT:
-        raise ResumeConflictError(
-            f"{out} cannot be continued: {'; '.join(planned.differences)}", "Choose another --out, or delete it first"
-        )
-    if planned.status is PlanStatus.UNFINISHED and not resume:
-        raise ResumeConflictError(f"{partial_folder(out)} holds an unfinished run", "Add --resume, or delete it first")
     partial = partial_folder(out)
-    _make_folder(partial / RUN_FOLDER)
-    with _lock(partial):
-        if not (partial / MANIFEST_NAME).is_file():
-            context = RunContext(partial, seed, workers, device, progress or SilentProgress(), should_stop)
-            _run(spec, config, inputs, context, run_file(out))
-        shutil.rmtree(partial / RUN_FOLDER)
-        if out.is_dir():
-            out.rmdir()
-        partial.rename(out)
+    context = RunContext(partial, seed, workers, device, progress or SilentProgress(), should_stop, tracker)
+    if is_leader():
+        _lead(spec, config, inputs, context, out)
+    else:
+        _follow(spec, config, inputs, context)
+    wait_for_all(device)
     return load_artifact(out)
 
 
@@ -95,6 +91,37 @@ def describe_source(root: Path, listing_hash: str) -> Artifact:
         timing={},
     )
     return Artifact(manifest, root)
+
+
+def _is_done(planned: Plan, resume: bool) -> bool:
+    """Whether nothing is left to do. Raises ``ResumeConflictError`` when nothing may be done."""
+    out = planned.out
+    if planned.status is PlanStatus.CONFLICT:
+        raise ResumeConflictError(
+            f"{out} cannot be continued: {'; '.join(planned.differences)}", "Choose another --out, or delete it first"
+        )
+    if planned.status is PlanStatus.UNFINISHED and not resume:
+        raise ResumeConflictError(f"{partial_folder(out)} holds an unfinished run", "Add --resume, or delete it first")
+    return planned.status is PlanStatus.UP_TO_DATE
+
+
+def _lead(
+    spec: StageSpec[ConfigT], config: ConfigT, inputs: Mapping[str, Artifact], context: RunContext, out: Path
+) -> None:
+    partial = context.out
+    _make_folder(partial / RUN_FOLDER)
+    with _lock(partial):
+        if not (partial / MANIFEST_NAME).is_file():
+            _run(spec, config, inputs, context, run_file(out))
+        shutil.rmtree(partial / RUN_FOLDER)
+        if out.is_dir():
+            out.rmdir()
+        partial.rename(out)
+
+
+def _follow(spec: StageSpec[ConfigT], config: ConfigT, inputs: Mapping[str, Artifact], context: RunContext) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        spec.run(config, inputs, replace(context, out=Path(scratch), shared=context.out))
 
 
 def _make_folder(folder: Path) -> None:

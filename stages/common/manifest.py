@@ -19,6 +19,9 @@ MANIFEST_NAME = "manifest.json"
 PARENTS_NAME = "parents"
 RUN_FOLDER = ".run"
 """Below an unfinished artifact: the identity of its run, its lock, and what only a resumed run needs."""
+LOGS_NAME = "logs"
+"""Below an artifact: curves and pictures of the run that wrote it, with their times. No part of the artifact."""
+_BESIDE = tuple(f"{name}/" for name in (PARENTS_NAME, RUN_FOLDER, LOGS_NAME))
 
 
 class ArtifactKind(StrEnum):
@@ -139,7 +142,7 @@ def list_content_files(root: Path) -> Iterator[str]:
     for folder, _, names in os.walk(root):
         for name in names:
             relative = (Path(folder) / name).relative_to(root).as_posix()
-            if relative != MANIFEST_NAME and not relative.startswith((f"{PARENTS_NAME}/", f"{RUN_FOLDER}/")):
+            if relative != MANIFEST_NAME and not relative.startswith(_BESIDE):
                 yield relative
 
 

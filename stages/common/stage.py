@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from stages.common.config import StageConfig
 from stages.common.manifest import RUN_FOLDER, Artifact, ArtifactKind, Counts
@@ -23,7 +23,11 @@ def work_folder(out: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Where and how a stage runs; nothing here may change what it writes."""
+    """Where and how a stage runs; nothing here may change what it writes.
+
+    ``tracker`` names what shows a training's curves and pictures. In a run of several processes all but the leading one
+    write to an ``out`` of their own that is thrown away, and ``shared`` is where the leader works.
+    """
 
     out: Path
     seed: int = 0
@@ -31,11 +35,13 @@ class RunContext:
     device: str = "cpu"
     progress: Progress = field(default_factory=SilentProgress)
     should_stop: Callable[[], bool] = lambda: False
+    tracker: Literal["tensorboard", "wandb"] | None = None
+    shared: Path | None = None
 
     @property
     def work(self) -> Path:
         """For what only a resumed run needs (checkpoints, chunks); gone when the artifact is complete."""
-        return work_folder(self.out)
+        return work_folder(self.shared or self.out)
 
 
 @dataclass(frozen=True, slots=True)

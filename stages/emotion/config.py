@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from stages.common.config import StageConfig
-from stages.common.training import LoopConfig
+from stages.common.training.config import LoopConfig
 from stages.models.emotion_classifier import EmotionClassifierConfig
 
 

@@ -12,9 +12,11 @@ from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
-from stages.common.training import fit
+from stages.common.training.loop import fit
+from stages.common.training.stepper import Stepper
+from stages.emotion.calibration import best_temperature, reliability
 from stages.emotion.config import EmotionConfig
-from stages.emotion.trainer import EmotionTrainer, confusion_matrix
+from stages.emotion.trainer import EmotionTrainer, confusion_matrix, predict
 from stages.models.emotion_classifier import EmotionClassifier
 
 
@@ -24,16 +26,22 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
     _require_labels(train, val)
     torch.manual_seed(context.seed)
     model = EmotionClassifier(config.network)
-    trainer = EmotionTrainer(model, config, (train, val), context.seed, context.device)
-    history = fit(trainer, config.loop, context, "emotion classifier")
+    stepper = Stepper(config.loop, context)
+    trainer = EmotionTrainer(model, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers)
+    row = fit(trainer, config.loop, stepper, context, "emotion classifier")
     save_emotion_classifier(model, context.out)
-    confusion = confusion_matrix(model, val, context.device)
-    metrics = {**history[-1], "val_confusion": dict(zip(EMOTIONS, confusion.tolist(), strict=True))}
+    labels, logits = predict(model, val, context.device)
+    metrics = {
+        **row,
+        "val_confusion": dict(zip(EMOTIONS, confusion_matrix(labels, logits).tolist(), strict=True)),
+        "val_reliability": reliability(labels, logits),
+        "val_best_temperature": best_temperature(labels, logits),
+    }
     used = len(trainer.labelled)
     return ArtifactDraft(Counts(total=len(train), ok=used, rejected_by_reason=_unlabelled(len(train) - used)), metrics)
 
 
-EMOTION = StageSpec("emotion", 1, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
+EMOTION = StageSpec("emotion", 2, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
 
 
 def _require_labels(*splits: ShardDataset) -> None:

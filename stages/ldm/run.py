@@ -8,56 +8,73 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.checkpoint import ModelInfo, load_denoiser, load_first_stage, save_denoiser, save_first_stage
+from stages.common.checkpoint import (
+    ModelInfo,
+    load_denoiser,
+    load_first_stage,
+    save_denoiser,
+    save_first_stage,
+    save_pixels,
+)
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import BadInputError
+from stages.common.latents import open_latents
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
-from stages.common.training import fit
+from stages.common.training.loop import fit
+from stages.common.training.stepper import Stepper
 from stages.ldm.config import LdmConfig
-from stages.ldm.latents import cached_latents
 from stages.ldm.trainer import LdmTrainer
 from stages.models.denoiser import Denoiser, DenoiserConfig, build_denoiser
-from stages.models.first_stage import FirstStageConfig
+from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
 
 
 def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Cache latents, train, and save the EMA weights together with the first stage."""
-    first_stage = load_first_stage(inputs["first_stage"].root, context.device)
-    _require_fit(config.network, first_stage.config)
+    stepper = Stepper(config.loop, context)
     train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
-    latents = {
-        name: cached_latents(context.work / f"latents-{name}.pt", first_stage, data, context.device, context.progress)
-        for name, data in (("train", train), ("val", val))
-    }
+    first_stage = _latent_space(inputs.get("first_stage"), train, context.device)
+    _require_fit(config.network, first_stage.config)
     samples = {name: int((train.labels == i).sum()) for i, name in enumerate(EMOTIONS)}
     supported = tuple(name for name, count in samples.items() if count >= max(1, config.min_class_samples))
     torch.manual_seed(context.seed)
     trainer = LdmTrainer(
         _initial_denoiser(config.network, inputs.get("init")),
+        first_stage,
         config,
-        (latents["train"], _condition(train.labels, supported)),
-        (latents["val"], _condition(val.labels, supported)),
+        (open_latents(first_stage, train, "train", context), _condition(train.labels, supported)),
+        (open_latents(first_stage, val, "val", context), _condition(val.labels, supported)),
+        stepper=stepper,
         seed=context.seed,
-        device=context.device,
+        workers=context.workers,
     )
-    history = fit(trainer, config.loop, context, "ldm")
+    row = fit(trainer, config.loop, stepper, context, "ldm")
     trainer.ema.copy_to(trainer.denoiser.parameters())
-    save_first_stage(first_stage, context.out)
+    if isinstance(first_stage, Pixels):
+        save_pixels(first_stage, context.out)
+    else:
+        save_first_stage(first_stage, context.out)
     save_denoiser(trainer.denoiser, config.schedule, ModelInfo(supported=supported, samples=samples), context.out)
-    return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**history[-1], "supported": list(supported)})
+    return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**row, "supported": list(supported)})
 
 
 LDM = StageSpec(
     "ldm",
-    1,
+    2,
     LdmConfig,
-    {"data": ArtifactKind.SHARDS, "first_stage": ArtifactKind.FIRST_STAGE},
+    {"data": ArtifactKind.SHARDS},
     ArtifactKind.LATENT_DIFFUSION,
     run,
-    optional_inputs={"init": ArtifactKind.LATENT_DIFFUSION},
+    optional_inputs={"first_stage": ArtifactKind.FIRST_STAGE, "init": ArtifactKind.LATENT_DIFFUSION},
 )
+
+
+def _latent_space(artifact: Artifact | None, train: ShardDataset, device: str) -> FirstStage | Pixels:
+    """The first stage, or pictures as they are in the shards."""
+    if artifact is not None:
+        return load_first_stage(artifact.root, device)
+    return Pixels(PixelsConfig(size_px=train[0].shape[0]))
 
 
 def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser:
@@ -72,12 +89,12 @@ def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser
     return denoiser
 
 
-def _require_fit(denoiser: DenoiserConfig, first_stage: FirstStageConfig) -> None:
+def _require_fit(denoiser: DenoiserConfig, first_stage: FirstStageConfig | PixelsConfig) -> None:
     have = (first_stage.folded_latent_channels, first_stage.latent_size)
     want = (denoiser.latent_channels, denoiser.latent_size)
     if have != want:
         raise BadInputError(
-            f"the first stage gives {have[0]} channels at {have[1]} px, the denoiser takes {want[0]} at {want[1]} px",
+            f"the latents have {have[0]} channels at {have[1]} px, the denoiser takes {want[0]} at {want[1]} px",
             "Set network.latent_channels and network.latent_size",
         )
 

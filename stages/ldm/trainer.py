@@ -1,7 +1,9 @@
-"""One step of latent-diffusion training (L_simple, conditioning dropout, EMA) and its held-out loss."""
+"""One step of diffusion training (conditioning dropout, EMA) and its held-out loss."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,84 +11,97 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from stages.common.training import SampleOrder, autocast, memory_format, set_learning_rate
+from stages.common.latents import LatentData
+from stages.common.training.lookahead import Lookahead
+from stages.common.training.order import SampleOrder
+from stages.common.training.stepper import Draws, Stepper
 from stages.ldm.config import LdmConfig
+from stages.ldm.objective import Objective
+from stages.ldm.preview import sample_grid
 from stages.models.denoiser import Denoiser
-from stages.models.losses import simple_loss
-from stages.models.process import forward_process
+from stages.models.first_stage import FirstStage, Pixels
 
 _VALIDATION_LIMIT = 512
 _VALIDATION_SEED = 1
+_STATEFUL = ("denoiser", "optimizer", "ema")
+
+Split = tuple[LatentData, NDArray[np.int64]]
+"""What is denoised, and the labels (N,), which may be the null class."""
 
 
 class LdmTrainer:
-    """Implements ``stages.common.training.Trainee`` for a ``Denoiser``.
-
-    Latents are float16 (2, N, C, H, W) with their mirror images; labels (N,) may be the null class.
-    """
+    """Implements ``stages.common.training.loop.Trainee`` for a ``Denoiser``."""
 
     def __init__(
         self,
         denoiser: Denoiser,
+        first_stage: FirstStage | Pixels,
         config: LdmConfig,
-        train: tuple[Tensor, NDArray[np.int64]],
-        val: tuple[Tensor, NDArray[np.int64]],
+        train: Split,
+        val: Split,
         *,
+        stepper: Stepper,
         seed: int,
-        device: str,
+        workers: int = 1,
     ) -> None:
         self.config = config
-        self.device = device
-        self.denoiser = denoiser.to(device=device, memory_format=memory_format(device))  # type: ignore[call-overload]
-        if torch.device(device).type == "cpu":
+        self.stepper = stepper
+        self.first_stage = first_stage
+        self.denoiser = denoiser
+        if torch.device(stepper.device).type == "cpu":
             # The fused attention's backward pass is several times slower than plain matrix products there.
-            self.denoiser.unet.set_attn_processor(AttnProcessor())
-        self.process = forward_process(config.schedule).to(device)
-        self.train_latents, self.train_labels = train[0], torch.from_numpy(train[1])
-        self.val_latents, self.val_labels = val[0], torch.from_numpy(val[1])
-        self.order = SampleOrder(train[1], config.loop.batch_size, seed, config.class_balance)
-        self.optimizer = torch.optim.AdamW(
+            denoiser.unet.set_attn_processor(AttnProcessor())
+        stepper.place(denoiser)
+        optimizer = torch.optim.AdamW(
             denoiser.parameters(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
         )
+        self.network, self.optimizer = stepper.prepare(denoiser, optimizer)
         self.ema = EMAModel(
             denoiser.parameters(), config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75, foreach=True
         )
+        self.objective = Objective(config, of_pictures=isinstance(first_stage, Pixels), device=stepper.device)
+        self.train_data, self.train_labels = train[0], torch.from_numpy(train[1])
+        self.val_data, self.val_labels = val[0], torch.from_numpy(val[1])
+        self.order = SampleOrder(train[1], config.loop.batch_size, seed, config.class_balance)
+        self.own = stepper.own(config.loop.batch_size)
+        self.read = Lookahead(self._read, workers)
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
-        indices = torch.from_numpy(self.order.indices(step))
-        mirrored = torch.randint(2, (len(indices),), generator=random)
-        z0 = self.train_latents[mirrored, indices].float()
-        labels = self.train_labels[indices].clone()
-        labels[torch.rand(len(labels), generator=random) < self.config.unconditional_probability] = (
-            self.denoiser.null_class
-        )
-        set_learning_rate(self.optimizer, learning_rate)
         self.denoiser.train()
-        loss = self._loss(z0, labels, random)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.loop.gradient_clip:
-            nn.utils.clip_grad_norm_(self.denoiser.parameters(), self.config.loop.gradient_clip)
-        self.optimizer.step()
+        draws = self._draw(step, random)
+        shown = self.stepper.descend(self.network, self.optimizer, draws, self._loss, learning_rate)
         self.ema.step(self.denoiser.parameters())
-        return {"loss": loss.item()}
+        return shown
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """L_simple of the EMA weights with the same noise and time steps every time."""
-        self.ema.store(self.denoiser.parameters())
-        self.ema.copy_to(self.denoiser.parameters())
-        self.denoiser.eval()
+        """The losses of the EMA weights with the same noise and time steps every time."""
         random = torch.Generator().manual_seed(_VALIDATION_SEED)
         count = min(_VALIDATION_LIMIT, len(self.val_labels))
-        chunks = torch.arange(count).split(self.config.loop.batch_size)
-        total = sum(
-            float(self._loss(self.val_latents[0, i].float(), self.val_labels[i], random)) * len(i) for i in chunks
-        )
-        self.ema.restore(self.denoiser.parameters())
-        return {"val_loss": total / count}
+        total: dict[str, float] = {}
+        with self._averaged_weights():
+            for indices in np.array_split(np.arange(count), -(-count // self.config.loop.batch_size)):
+                z0 = self.val_data.batch(indices, np.zeros(len(indices), dtype=np.bool_))
+                draws = self._noise(len(indices), random) | {"z0": z0, "labels": self.val_labels[indices]}
+                with self.stepper.autocast():
+                    _, shown = self._loss(draws)
+                for name, value in shown.items():
+                    total[name] = total.get(name, 0.0) + value.item() * len(indices) / count
+        return {f"val_{name}": value for name, value in total.items()}
+
+    def score(self, validation: Mapping[str, float]) -> float:
+        return validation["val_loss"]
+
+    def pictures(self) -> Mapping[str, NDArray[np.uint8]]:
+        """Samples of the EMA weights, a row a class that the data holds."""
+        classes = sorted(set(self.train_labels.tolist()))
+        with self._averaged_weights():
+            return {"samples": sample_grid(self.denoiser, self.first_stage, self.objective.process, classes)}
+
+    def samples(self, step: int) -> str:
+        return ", ".join(map(str, self.order.indices(step)))
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name).state_dict() for name in _STATEFUL}
@@ -94,19 +109,37 @@ class LdmTrainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name in _STATEFUL:
             getattr(self, name).load_state_dict(state[name])
-        self.ema.to(self.device)
+        self.ema.to(self.stepper.device)
 
-    def _loss(self, z0: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
-        timesteps = torch.randint(len(self.process.abar_T), (len(z0),), generator=random).to(self.device)
-        noise = torch.randn(z0.shape, generator=random).to(self.device)
-        z0 = z0.to(self.device)
-        noisy = self.process.add_noise(z0, noise, timesteps)
-        with autocast(self.config.loop, self.device):
-            noisy = noisy.to(memory_format=memory_format(self.device))
-            predicted = self.denoiser(noisy, timesteps, labels.to(self.device))
-        gamma = self.config.min_snr_gamma
-        weight = None if gamma is None else self.process.min_snr_weight(timesteps, gamma)
-        return simple_loss(predicted, self.process.target(z0, noise, timesteps), weight)
+    def _read(self, step: int) -> Tensor:
+        return self.train_data.batch(self.order.indices(step)[self.own], self.order.mirrored(step)[self.own])
 
+    def _draw(self, step: int, random: torch.Generator) -> Draws:
+        """This process's part of what step ``step`` draws for the whole batch."""
+        batch_size = self.config.loop.batch_size
+        labels = self.train_labels[self.order.indices(step)]
+        dropped = torch.rand(batch_size, generator=random) < self.config.unconditional_probability
+        draws = self._noise(batch_size, random) | {"labels": labels.masked_fill(dropped, self.denoiser.null_class)}
+        return {name: value[self.own] for name, value in draws.items()} | {"z0": self.read(step)}
 
-_STATEFUL = ("denoiser", "optimizer", "ema")
+    def _noise(self, count: int, random: torch.Generator) -> Draws:
+        steps = len(self.objective.process.abar_T)
+        return {
+            "timesteps": torch.randint(steps, (count,), generator=random),
+            "noise": torch.randn(count, *self.train_data.shape, generator=random),
+        }
+
+    def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        z0 = on["z0"].to(memory_format=self.stepper.memory_format)
+        return self.objective(self.network, z0, on["noise"], on["timesteps"], on["labels"])
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        self.ema.store(self.denoiser.parameters())
+        self.ema.copy_to(self.denoiser.parameters())
+        self.denoiser.eval()
+        try:
+            yield
+        finally:
+            self.ema.restore(self.denoiser.parameters())

@@ -1,4 +1,4 @@
-"""The denoiser: a U-Net that predicts the noise in latents, conditioned on an emotion (LDM; thesis 3.4.2, 4.3.3)."""
+"""The denoiser: a U-Net that sees the noise in latents, conditioned on an emotion (LDM; thesis 3.4.2, 4.3.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 class DenoiserConfig(BaseModel):
     """The network. Defaults are the thesis's for 32x32x3 latents: 156,760,483 parameters and the embedding.
 
-    ``attention_levels`` says for each resolution, finest first, whether it has transformer blocks.
+    ``attention_levels`` says for each resolution, finest first, whether it has transformer blocks. With
+    ``learned_variance`` the network gives twice the channels: its prediction, and where the variance of a sampling step
+    lies between its bounds (Nichol and Dhariwal 2021, eq. 15).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,6 +26,7 @@ class DenoiserConfig(BaseModel):
     context_dim: int = 512
     norm_num_groups: int = 32
     num_classes: int = 8
+    learned_variance: bool = False
 
 
 class Denoiser(nn.Module):
@@ -40,10 +43,10 @@ class Denoiser(nn.Module):
         return self.config.num_classes
 
     def forward(self, z_BCHW: Tensor, timesteps_B: Tensor, labels_B: Tensor) -> Tensor:
-        """The predicted noise eps (B, C, H, W) of noisy latents at integer ``timesteps_B`` under class ``labels_B``."""
+        """What the network says (B, C or 2C, H, W) of noisy latents at integer ``timesteps_B`` under ``labels_B``."""
         context = self.emotion_embedding(labels_B).unsqueeze(1)
-        eps: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context).sample
-        return eps
+        output: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context).sample
+        return output
 
 
 def build_denoiser(config: DenoiserConfig) -> Denoiser:
@@ -57,7 +60,7 @@ def _build_unet(config: DenoiserConfig) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=config.latent_size,
         in_channels=config.latent_channels,
-        out_channels=config.latent_channels,
+        out_channels=config.latent_channels * (2 if config.learned_variance else 1),
         down_block_types=tuple(down),
         up_block_types=tuple(up),
         block_out_channels=config.block_out_channels,

@@ -47,6 +47,36 @@ class FirstStageConfig(BaseModel):
         return self.size_px // self.downsampling
 
 
+class PixelsConfig(BaseModel):
+    """Pictures of ``size_px`` that are denoised as they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size_px: int
+
+    @property
+    def folded_latent_channels(self) -> int:
+        return 3
+
+    @property
+    def latent_size(self) -> int:
+        return self.size_px
+
+
+class Pixels(nn.Module):
+    """In place of a first stage where there is none (DDPM in pixel space): latents are the pictures themselves."""
+
+    def __init__(self, config: PixelsConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def encode(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW
+
+    def decode(self, z_BCHW: Tensor) -> Tensor:
+        return z_BCHW
+
+
 class Reconstruction(NamedTuple):
     """``pictures`` (B, 3, H, W), the vector-quantisation loss (scalar) and the codes used (any shape, int64)."""
 

@@ -15,10 +15,14 @@ from stages.models.schedule import PredictionType, ScheduleConfig, build_schedul
 
 
 class Estimate(NamedTuple):
-    """The clean latents and the noise that a network sees in z_t = sqrt(abar) x0 + sqrt(1 - abar) eps."""
+    """The clean latents and the noise that a network sees in z_t = sqrt(abar) x0 + sqrt(1 - abar) eps.
+
+    ``variance_fraction`` v, where a network has learned it: 0 stands for the posterior's variance, 1 for beta_t.
+    """
 
     x0: Tensor
     eps: Tensor
+    variance_fraction: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,20 @@ class ForwardProcess:
         return signal * noise - sigma * z0
 
     def estimate(self, output: Tensor, z_t: Tensor, timesteps_B: Tensor) -> Estimate:
-        """Both unknowns of z_t, from what the network said of it."""
+        """Both unknowns of z_t, from what the network said of it.
+
+        Twice the channels of z_t hold the prediction, then the variance's fraction as a number in -1..1.
+        """
+        fraction = None
+        if output.shape[1] == 2 * z_t.shape[1]:
+            output, spread = output.chunk(2, dim=1)
+            fraction = (spread + 1) / 2
         signal, sigma = self._scales(timesteps_B)
         if self.prediction_type == "epsilon":
-            return Estimate((z_t - sigma * output) / signal, output)
+            return Estimate((z_t - sigma * output) / signal, output, fraction)
         if self.prediction_type == "sample":
-            return Estimate(output, (z_t - signal * output) / sigma)
-        return Estimate(signal * z_t - sigma * output, signal * output + sigma * z_t)
+            return Estimate(output, (z_t - signal * output) / sigma, fraction)
+        return Estimate(signal * z_t - sigma * output, signal * output + sigma * z_t, fraction)
 
     def min_snr_weight(self, timesteps_B: Tensor, gamma: float) -> Tensor:
         """Weight (B,) of each sample's loss: min(SNR, gamma) on x0's error, SNR = abar / (1 - abar).

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from stages.common.config import StageConfig
-from stages.common.training import LoopConfig
+from stages.common.training.config import LoopConfig
 from stages.models.first_stage import FirstStageConfig
 
 

@@ -14,7 +14,8 @@ from stages.common.perceptual_weights import load_squeezenet_keras
 from stages.common.shards import ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.tensors import to_model_range
-from stages.common.training import fit
+from stages.common.training.loop import fit
+from stages.common.training.stepper import Stepper
 from stages.common.weights import cache_folder
 from stages.models.first_stage import FirstStage, build_first_stage
 from stages.models.perceptual import LpipsDistance, PerceptualDistance
@@ -31,20 +32,23 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     perceptual = _perceptual(config)
     torch.manual_seed(context.seed)
     model = build_first_stage(config.network)
-    trainer = VqganTrainer(model, perceptual, config, (train, val), seed=context.seed, device=context.device)
-    history = fit(trainer, config.loop, context, "vqgan")
+    stepper = Stepper(config.loop, context, some_unused=True)
+    trainer = VqganTrainer(
+        model, perceptual, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers
+    )
+    row = fit(trainer, config.loop, stepper, context, "vqgan")
     if config.normalize_latents:
         model.vq.register_to_config(scaling_factor=_latent_scale(model, train, context.device))
     save_first_stage(model, context.out)
     metrics = {
-        **history[-1],
+        **row,
         "perceptual_network": getattr(perceptual, "name", "none"),
         "latent_scale": model.scaling_factor,
     }
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), metrics)
 
 
-VQGAN = StageSpec("vqgan", 3, VqganConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.FIRST_STAGE, run)
+VQGAN = StageSpec("vqgan", 4, VqganConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.FIRST_STAGE, run)
 
 
 def _perceptual(config: VqganConfig) -> nn.Module | None:

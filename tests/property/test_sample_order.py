@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.training import SampleOrder
+from stages.common.training.order import SampleOrder
 
 SEEDS = st.integers(0, 2**32)
 

@@ -46,7 +46,8 @@ def training_of(tiny_folder: Path) -> Callable[[str], Training]:
 
     def make(name: str) -> Training:
         roles = {"data": "shards", "first_stage": "vqgan"}
-        inputs = {role: load_artifact(tiny_folder / roles[role]) for role in SPECS[name].inputs}
+        known = {**SPECS[name].inputs, **SPECS[name].optional_inputs}
+        inputs = {role: load_artifact(tiny_folder / roles[role]) for role in known if role in roles}
         return Training(SPECS[name], inputs, load_artifact(tiny_folder / name))
 
     return make

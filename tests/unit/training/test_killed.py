@@ -15,14 +15,14 @@ pytestmark = pytest.mark.e2e
 
 DIE_WHILE_SAVING = """
 import os, signal, sys
-import stages.common.training as training
-save = training._save
-def save_or_die(path, trainee, step, history):
+from stages.common.training.checkpoints import Checkpoints
+save = Checkpoints.save
+def save_or_die(self, step, state):
     if step == 3:
-        path.with_suffix(".tmp").write_bytes(b"half a checkpoint")
+        (self.folder / "step-000000003.tmp").write_bytes(b"half a checkpoint")
         os.kill(os.getpid(), signal.SIGKILL)
-    save(path, trainee, step, history)
-training._save = save_or_die
+    save(self, step, state)
+Checkpoints.save = save_or_die
 from facediff_cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -44,7 +44,7 @@ def test_killed_while_saving_and_resumed_it_is_the_same_artifact(training_of, tm
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "out").exists()
-    assert (tmp_path / "out.partial" / ".run" / "work" / "checkpoint.pt").is_file()
+    assert (tmp_path / "out.partial" / ".run" / "work" / "checkpoints" / "step-000000002.json").is_file()
     assert main(arguments) == 4
     assert "Add --resume" in capsys.readouterr().err
     assert main([*arguments, "--resume", "--json"]) == 0

@@ -53,16 +53,37 @@ def test_without_resume_an_unfinished_run_is_refused(emotion_training, tmp_path)
         emotion_training.run(tmp_path / "out", resume=False)
 
 
-def test_a_truncated_checkpoint_is_a_conflict_and_deleting_it_cures_it(emotion_training, tmp_path):
+def checkpoints_of(out):
+    return sorted((out.with_name("out.partial") / ".run" / "work" / "checkpoints").glob("step-*.pt"))
+
+
+def test_a_truncated_checkpoint_is_passed_over_for_the_one_before(emotion_training, tmp_path):
     with pytest.raises(Interrupted):
-        emotion_training.run(tmp_path / "out", should_stop=stop_after(2))
-    checkpoint = tmp_path / "out.partial" / ".run" / "work" / "checkpoint.pt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
-    with pytest.raises(ResumeConflictError, match=r"checkpoint\.pt is damaged.*Delete this file"):
-        emotion_training.run(tmp_path / "out")
-    checkpoint.unlink()
+        emotion_training.run(tmp_path / "out", should_stop=stop_after(3))
+    _, newer = checkpoints_of(tmp_path / "out")
+    newer.write_bytes(newer.read_bytes()[:-1000])
     again = emotion_training.run(tmp_path / "out")
     assert again.manifest.artifact_id == emotion_training.reference.manifest.artifact_id
+
+
+def test_when_all_checkpoints_are_damaged_deleting_them_cures_it(emotion_training, tmp_path):
+    with pytest.raises(Interrupted):
+        emotion_training.run(tmp_path / "out", should_stop=stop_after(3))
+    for checkpoint in checkpoints_of(tmp_path / "out"):
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+    with pytest.raises(ResumeConflictError, match=r"step-.*\.pt is damaged.*Delete this file"):
+        emotion_training.run(tmp_path / "out")
+    for checkpoint in checkpoints_of(tmp_path / "out"):
+        checkpoint.unlink()
+    again = emotion_training.run(tmp_path / "out")
+    assert again.manifest.artifact_id == emotion_training.reference.manifest.artifact_id
+
+
+def test_the_number_of_reading_threads_may_change_on_the_way(training, tmp_path):
+    with pytest.raises(Interrupted):
+        training.run(tmp_path / "out", should_stop=stop_after(1), workers=1)
+    resumed = training.run(tmp_path / "out", workers=3)
+    assert resumed.manifest.artifact_id == training.reference.manifest.artifact_id
 
 
 def test_damaged_latents_are_a_conflict(training_of, tmp_path):
