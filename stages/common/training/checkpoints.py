@@ -108,7 +108,10 @@ class Checkpoints:
         described, path = self._describe(name), self._state_file(name)
         if described is None or not path.is_file() or hash_file(path) != described.get("sha256"):
             return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError):
+            return None
         return state
 
     def _delete(self, name: str) -> None:
