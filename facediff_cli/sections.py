@@ -14,6 +14,7 @@ _CONFIGS = {
     "vqgan": "VqganConfig",
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
+    "classifier": "ClassifierConfig",
     "bundle": "BundleConfig",
     "edit": "EditConfig",
 }

@@ -175,3 +175,48 @@ def emotion(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+@app.command()
+def classifier(
+    data: DataOption,
+    out: OutFolderOption,
+    first_stage: FirstStageOption = None,
+    config: ConfigOption = _DEFAULT_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the classifier of noisy latents for classifier guidance, on the first stage of the model to guide.
+
+    **Examples**
+
+    * `facediff train classifier --data runs/shards --first-stage runs/vqgan --out runs/classifier`
+
+    * `facediff edit --emotion happy photo.jpg --model runs/model --classifier runs/classifier`
+    """
+    from stages.classifier.config import ClassifierConfig
+    from stages.classifier.run import CLASSIFIER
+    from stages.common.config import resolve_config
+
+    inputs = {"data": load_input(data, "shards")}
+    if first_stage is not None:
+        inputs["first_stage"] = load_input(first_stage, "first_stage")
+    run_stage(
+        CLASSIFIER,
+        resolve_config(ClassifierConfig, "classifier", config, settings or ()),
+        inputs,
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        workers=workers,
+        tracker=tracker.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

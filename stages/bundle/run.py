@@ -8,12 +8,12 @@ from stages.bundle.config import BundleConfig
 from stages.common.checkpoint import (
     load_denoiser,
     load_emotion_classifier,
-    load_first_stage,
+    load_latent_space,
     load_model_info,
     load_schedule_config,
     save_denoiser,
     save_emotion_classifier,
-    save_first_stage,
+    save_latent_space,
 )
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
@@ -23,7 +23,7 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     """Copy the networks as float16; the metrics of the parents come along."""
     ldm, emotion = inputs["ldm"], inputs["emotion"]
     info = load_model_info(ldm.root).model_copy(update={"recommended_guidance": dict(config.recommended_guidance)})
-    save_first_stage(load_first_stage(ldm.root).half(), context.out)
+    save_latent_space(load_latent_space(ldm.root).half(), context.out)
     save_denoiser(load_denoiser(ldm.root).half(), load_schedule_config(ldm.root), info, context.out)
     classifier = load_emotion_classifier(emotion.root)
     assert classifier is not None, "an emotion artifact holds a classifier"

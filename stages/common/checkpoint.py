@@ -15,11 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stages.common.errors import MissingModelError
-from stages.common.manifest import write_atomically
+from stages.common.errors import BadInputError, MissingModelError
+from stages.common.manifest import Artifact, write_atomically
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
 from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
+from stages.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from stages.models.schedule import ScheduleConfig, build_scheduler
 
 _FIRST_STAGE_JSON = "first_stage.json"
@@ -28,6 +29,7 @@ _DENOISER_JSON = "denoiser.json"
 _INFO_JSON = "model.json"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
+_NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -55,9 +57,12 @@ def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
 
-def save_pixels(model: Pixels, root: Path) -> None:
-    """Write ``pixels.json``: this model has no first stage."""
-    _write_config(root / _PIXELS_JSON, model.config)
+def save_latent_space(model: FirstStage | Pixels, root: Path) -> None:
+    """Write a model's first stage, or in ``pixels.json`` that it has none."""
+    if isinstance(model, Pixels):
+        _write_config(root / _PIXELS_JSON, model.config)
+    else:
+        save_first_stage(model, root)
 
 
 def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
@@ -65,6 +70,21 @@ def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
     if (root / _PIXELS_JSON).is_file():
         return Pixels(_read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
     return load_first_stage(root, device)
+
+
+def open_latent_space(artifact: Artifact | None, size_px: int, device: str = "cpu") -> FirstStage | Pixels:
+    """The first stage of a training, or pictures of ``size_px`` where there is none."""
+    return Pixels(PixelsConfig(size_px=size_px)) if artifact is None else load_first_stage(artifact.root, device)
+
+
+def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> None:
+    """Raises ``BadInputError`` unless latents are what a network takes: ``channels`` at ``size`` px."""
+    have = (space.config.folded_latent_channels, space.config.latent_size)
+    if have != (channels, size):
+        raise BadInputError(
+            f"the latents have {have[0]} channels at {have[1]} px, the network takes {channels} at {size} px",
+            "Set network.latent_channels and network.latent_size",
+        )
 
 
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:
@@ -116,6 +136,23 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     if not folder.is_dir():
         return None
     model = EmotionClassifier(_read_config(folder / "config.json", EmotionClassifierConfig))
+    _load_weights(model, folder / "model.safetensors")
+    return model.to(device).eval().requires_grad_(False)
+
+
+def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root: Path) -> None:
+    """Write ``noisy_classifier/`` and ``scheduler/``."""
+    folder = root / _NOISY_CLASSIFIER_FOLDER
+    folder.mkdir(exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    _write_config(folder / "config.json", model.config)
+    build_scheduler(schedule).save_pretrained(root / "scheduler")
+
+
+def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
+    """Read what ``save_noisy_classifier`` wrote, in float32 and eval mode."""
+    folder = root / _NOISY_CLASSIFIER_FOLDER
+    model = NoisyClassifier(_read_config(folder / "config.json", NoisyClassifierConfig))
     _load_weights(model, folder / "model.safetensors")
     return model.to(device).eval().requires_grad_(False)
 

@@ -33,6 +33,7 @@ class ArtifactKind(StrEnum):
     FIRST_STAGE = "first_stage"
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"
+    NOISY_CLASSIFIER = "noisy_classifier"
     MODEL = "model"
 
 

@@ -70,3 +70,9 @@ class ShardDataset:
     def __del__(self) -> None:
         for descriptor in getattr(self, "_files", []):
             os.close(descriptor)
+
+
+def require_labels(*splits: ShardDataset) -> None:
+    """Raises ``BadInputError`` when a split has no emotion label at all."""
+    if any((split.labels == UNLABELLED).all() for split in splits):
+        raise BadInputError("no sample of a split has an emotion label", "Give `preprocess` a table with --labels")

@@ -24,6 +24,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.FIRST_STAGE,
         ArtifactKind.LATENT_DIFFUSION,
         ArtifactKind.EMOTION_CLASSIFIER,
+        ArtifactKind.NOISY_CLASSIFIER,
         ArtifactKind.MODEL,
     }
 )

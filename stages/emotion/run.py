@@ -8,9 +8,8 @@ import torch
 
 from stages.common.checkpoint import save_emotion_classifier
 from stages.common.emotions import EMOTIONS
-from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
-from stages.common.shards import UNLABELLED, ShardDataset
+from stages.common.shards import ShardDataset, require_labels
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
@@ -23,7 +22,7 @@ from stages.models.emotion_classifier import EmotionClassifier
 def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train to the end of the schedule; the validation split is only looked at, never selected on."""
     train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
-    _require_labels(train, val)
+    require_labels(train, val)
     torch.manual_seed(context.seed)
     model = EmotionClassifier(config.network)
     stepper = Stepper(config.loop, context)
@@ -42,11 +41,6 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
 
 
 EMOTION = StageSpec("emotion", 2, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
-
-
-def _require_labels(*splits: ShardDataset) -> None:
-    if any((split.labels == UNLABELLED).all() for split in splits):
-        raise BadInputError("no sample of a split has an emotion label", "Give `preprocess` a table with --labels")
 
 
 def _unlabelled(count: int) -> dict[str, int]:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from stages.common.checkpoint import (
     ModelInfo,
     load_denoiser,
-    load_first_stage,
+    open_latent_space,
+    require_latents,
     save_denoiser,
-    save_first_stage,
-    save_pixels,
+    save_latent_space,
 )
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import BadInputError
@@ -27,15 +27,14 @@ from stages.common.training.stepper import Stepper
 from stages.ldm.config import LdmConfig
 from stages.ldm.trainer import LdmTrainer
 from stages.models.denoiser import Denoiser, DenoiserConfig, build_denoiser
-from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
 
 
 def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Cache latents, train, and save the EMA weights together with the first stage."""
     stepper = Stepper(config.loop, context)
     train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
-    first_stage = _latent_space(inputs.get("first_stage"), train, context.device)
-    _require_fit(config.network, first_stage.config)
+    first_stage = open_latent_space(inputs.get("first_stage"), train[0].shape[0], context.device)
+    require_latents(first_stage, config.network.latent_channels, config.network.latent_size)
     samples = {name: int((train.labels == i).sum()) for i, name in enumerate(EMOTIONS)}
     supported = tuple(name for name, count in samples.items() if count >= max(1, config.min_class_samples))
     torch.manual_seed(context.seed)
@@ -51,10 +50,7 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
     )
     row = fit(trainer, config.loop, stepper, context, "ldm")
     trainer.ema.copy_to(trainer.denoiser.parameters())
-    if isinstance(first_stage, Pixels):
-        save_pixels(first_stage, context.out)
-    else:
-        save_first_stage(first_stage, context.out)
+    save_latent_space(first_stage, context.out)
     save_denoiser(trainer.denoiser, config.schedule, ModelInfo(supported=supported, samples=samples), context.out)
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**row, "supported": list(supported)})
 
@@ -70,13 +66,6 @@ LDM = StageSpec(
 )
 
 
-def _latent_space(artifact: Artifact | None, train: ShardDataset, device: str) -> FirstStage | Pixels:
-    """The first stage, or pictures as they are in the shards."""
-    if artifact is not None:
-        return load_first_stage(artifact.root, device)
-    return Pixels(PixelsConfig(size_px=train[0].shape[0]))
-
-
 def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser:
     """Random weights, or those of an earlier run of the same network."""
     if init is None:
@@ -87,16 +76,6 @@ def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser
         different = ", ".join(f"{k} {found[k]} there, {wanted[k]} here" for k in wanted if found[k] != wanted[k])
         raise BadInputError(f"{init.root} holds another network: {different}", "Set network.* to the values there")
     return denoiser
-
-
-def _require_fit(denoiser: DenoiserConfig, first_stage: FirstStageConfig | PixelsConfig) -> None:
-    have = (first_stage.folded_latent_channels, first_stage.latent_size)
-    want = (denoiser.latent_channels, denoiser.latent_size)
-    if have != want:
-        raise BadInputError(
-            f"the latents have {have[0]} channels at {have[1]} px, the denoiser takes {want[0]} at {want[1]} px",
-            "Set network.latent_channels and network.latent_size",
-        )
 
 
 def _condition(labels: NDArray[np.int64], supported: tuple[str, ...]) -> NDArray[np.int64]:

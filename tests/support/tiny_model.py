@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.bundle.config import BundleConfig
 from stages.bundle.run import BUNDLE
+from stages.classifier.run import CLASSIFIER
 from stages.common.config import resolve_config
 from stages.common.engine import execute
 from stages.common.manifest import Artifact
@@ -25,12 +26,13 @@ def tiny_config(spec: StageSpec[Any], *overrides: str) -> Any:
 
 @cache
 def train_tiny_model(folder: Path) -> Artifact:
-    """Below ``folder``: ``shards``, ``vqgan``, ``ldm``, ``emotion`` and the bundled model ``tiny``, which is returned.
+    """The bundled model ``tiny``; beside it ``shards``, ``vqgan``, ``ldm``, ``classifier`` and ``emotion``.
 
     Give ``tmp_path_factory.getbasetemp() / "tiny-model"``, and a test session builds it once.
     """
     shards = make_shards(folder)
     first_stage = execute(VQGAN, tiny_config(VQGAN), {"data": shards}, folder / "vqgan")
     ldm = execute(LDM, tiny_config(LDM), {"data": shards, "first_stage": first_stage}, folder / "ldm")
+    execute(CLASSIFIER, tiny_config(CLASSIFIER), {"data": shards, "first_stage": first_stage}, folder / "classifier")
     emotion = execute(EMOTION, tiny_config(EMOTION), {"data": shards}, folder / "emotion")
     return execute(BUNDLE, BundleConfig(), {"ldm": ldm, "emotion": emotion}, folder / "tiny")

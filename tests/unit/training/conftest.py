@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.tiny_model import tiny_config, train_tiny_model
 
+from stages.classifier.run import CLASSIFIER
 from stages.common.engine import execute
 from stages.common.manifest import Artifact, load_artifact
 from stages.common.stage import StageSpec
@@ -15,7 +16,7 @@ from stages.emotion.run import EMOTION
 from stages.ldm.run import LDM
 from stages.vqgan.run import VQGAN
 
-SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, LDM)}
+SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, LDM, CLASSIFIER)}
 
 
 @dataclass(frozen=True)

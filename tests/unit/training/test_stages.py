@@ -66,7 +66,7 @@ def test_a_classifier_needs_labels(tmp_path, monkeypatch):
 
 
 def test_a_first_stage_with_other_latents_is_bad_input(training_of, tmp_path):
-    with pytest.raises(BadInputError, match=r"3 channels at 8 px, the denoiser takes 4 at 8 px.*latent_channels"):
+    with pytest.raises(BadInputError, match=r"3 channels at 8 px, the network takes 4 at 8 px.*latent_channels"):
         training_of("ldm").run(tmp_path / "out", "network.latent_channels=4")
 
 
