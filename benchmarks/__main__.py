@@ -1,4 +1,4 @@
-"""``python -m benchmarks [all|judge|preprocess|edit]``: each prints tables; sections whose data is missing say so."""
+"""``python -m benchmarks [all|judge|preprocess|edit|training]``: each prints tables, or says which data is missing."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections: dict[str, Callable[[argparse.Namespace], Any]] = {
         "preprocess": _preprocess,
         "edit": _edit,
+        "training": _training,
         "judge": _judge,
     }
     results: dict[str, Any] = {}
@@ -51,7 +52,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit"], default="all")
+    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit", "training"], default="all")
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
     add("--photos", type=Path, default=_environment_path("FACEDIFF_DATA"), help="root of the labelled photos")
     add("--labels", type=Path, default=_environment_path("FACEDIFF_LABELS"), help="their table")
@@ -68,6 +69,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", type=int, default=3, help="edit: how often the command is timed (default: %(default)s)")
     add("--count", type=int, default=512, help="preprocess: how many photos (default: %(default)s)")
     add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
+    add("--shards", type=Path, help="training: what `facediff shard` wrote, to measure the loader")
+    add("--batch", type=int, default=4, help="training: samples a step (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="also write all numbers there")
     add("--grid", type=Path, metavar="FILE.png", help="judge: also write the first edited faces there")
     return parser.parse_args(arguments)
@@ -122,6 +125,20 @@ def _edit(options: argparse.Namespace) -> dict[str, Any]:
         round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps)
     print_edit(cost, round_trip)
     return {"cost": cost, "round_trip": round_trip}
+
+
+def _training(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.training import measure_latents, measure_loader, measure_step, print_training
+
+    loader = None
+    if options.shards is None:
+        print("the loader is not measured without --shards", file=sys.stderr)
+    else:
+        loader = measure_loader(options.shards, options.workers or os.cpu_count() or 1)
+    latents = measure_latents()
+    step = measure_step(options.device, options.batch, options.runs)
+    print_training(step, loader, latents)
+    return {"step": step, "loader": loader, "latents_per_s": latents}
 
 
 def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -35,15 +35,15 @@ class CachedLatents:
     """Latents in memory, float16 (2, N, C, H, W): of the pictures as they are, then mirrored."""
 
     def __init__(self, latents: Tensor) -> None:
-        self._latents = latents
+        self._rows = latents.flatten(0, 1)
         channels, height, width = latents.shape[2:]
         self.shape = (channels, height, width)
 
     def __len__(self) -> int:
-        return self._latents.shape[1]
+        return len(self._rows) // 2
 
     def batch(self, indices: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
-        return self._latents[torch.from_numpy(mirrored.astype(np.int64)), torch.from_numpy(indices)].float()
+        return self._rows.index_select(0, torch.from_numpy(indices + len(self) * mirrored)).float()
 
 
 class Pictures:

@@ -51,8 +51,12 @@ class ShardDataset:
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """The decoded picture, (H, W, 3) RGB."""
         with self._undamaged():
-            data = os.pread(self._files[self._shard_of[index]], self._sizes[index], self._offsets[index])
-            return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            return np.asarray(Image.open(io.BytesIO(self.encoded(index))).convert("RGB"))
+
+    def encoded(self, index: int) -> bytes:
+        """The picture's file as it lies in its shard."""
+        with self._undamaged():
+            return os.pread(self._files[self._shard_of[index]], self._sizes[index], self._offsets[index])
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Pictures (B, H, W, 3) of one size."""
