@@ -1,4 +1,4 @@
-"""Train the emotion classifier of clean crops and write it with its confusion matrix."""
+"""Train the emotion classifier of clean crops and write it with a card: confusion matrix and calibration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
 from stages.emotion.calibration import best_temperature, reliability
+from stages.emotion.card import write_card
 from stages.emotion.config import EmotionConfig
 from stages.emotion.trainer import EmotionTrainer, confusion_matrix, predict
 from stages.models.emotion_classifier import EmotionClassifier
@@ -36,6 +37,8 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
         "val_reliability": reliability(labels, logits),
         "val_best_temperature": best_temperature(labels, logits),
     }
+    samples = {name: int((train.labels == i).sum()) for i, name in enumerate(EMOTIONS)}
+    (context.out / "README.md").write_text(write_card(metrics, samples), encoding="utf-8")
     used = len(trainer.labelled)
     return ArtifactDraft(Counts(total=len(train), ok=used, rejected_by_reason=_unlabelled(len(train) - used)), metrics)
 
