@@ -15,6 +15,7 @@ _CONFIGS = {
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
     "bundle": "BundleConfig",
+    "convert": "ConvertConfig",
     "edit": "EditConfig",
 }
 
