@@ -16,6 +16,7 @@ _CONFIGS = {
     "emotion": "EmotionConfig",
     "bundle": "BundleConfig",
     "convert": "ConvertConfig",
+    "export": "ExportConfig",
     "edit": "EditConfig",
 }
 

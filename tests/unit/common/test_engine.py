@@ -185,7 +185,7 @@ def test_a_run_refused_before_it_wrote_leaves_nothing_behind(toy):
 
     with pytest.raises(BadInputError):
         execute(replace(toy.spec, run=refuse), toy.config, toy.inputs, toy.out)
-    assert not partial_folder(toy.out).exists()
+    assert not partial_of(toy.out).exists()
     other = toy.config.model_copy(update={"text": "y"})
     assert execute(toy.spec, other, toy.inputs, toy.out).manifest.config["text"] == "y"
 
