@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.commands import models_export, models_import
+from facediff_cli.commands import models_export, models_hub, models_import
 from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption
 from facediff_cli.reporting import emit, format_size
 from facediff_cli.stage_command import load_input, run_stage
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.add_typer(models_import.app, name="import", help="Turn foreign checkpoints into models.", no_args_is_help=True)
 app.command()(models_export.export)
+app.command()(models_hub.pull)
+app.command()(models_hub.push)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model's name, or a folder with a manifest.")]
 

@@ -26,7 +26,7 @@ def run(config: ConvertConfig, inputs: Mapping[str, Artifact], context: RunConte
     state = read_state_dict(inputs["checkpoint"].root)
     ema = config.weights == "ema" or (config.weights == "auto" and has_ema(state))
     first_stage = _read_first_stage(config, state, ema=ema)
-    denoiser = config.denoiser and _read_denoiser(config.denoiser, state, ema=ema)
+    denoiser = None if config.denoiser is None else _read_denoiser(config.denoiser, state, ema=ema)
     save_first_stage(first_stage, context.out)
     if denoiser is not None:
         # The checkpoint does not say how many pictures of which emotion it has seen.
