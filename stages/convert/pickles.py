@@ -25,13 +25,13 @@ class _Inert:
         pass
 
 
-_TRAINER_CLASSES = (
-    # pytorch-lightning before 1.6 keyed the state of its callbacks by their classes.
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-    "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor",
-    "pytorch_lightning.utilities.parsing.AttributeDict",
-)
+_STAND_INS: list[tuple[type, str]] = [
+    # pytorch-lightning before 1.5 keyed the state of its callbacks by their classes.
+    (_Inert, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_Inert, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (_Inert, "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor"),
+    (dict, "pytorch_lightning.utilities.parsing.AttributeDict"),
+]
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -44,7 +44,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from error
     try:
-        with safe_globals([(_Inert, name) for name in _TRAINER_CLASSES]):
+        with safe_globals(_STAND_INS):
             content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise BadInputError(

@@ -25,15 +25,20 @@ class Touch:
         return (os.mkdir, (str(self.path),))
 
 
+def make_class(monkeypatch, module, name, base=object):
+    """A class that pickles by this name."""
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        monkeypatch.setitem(sys.modules, ".".join(parts[:count]), types.ModuleType(".".join(parts[:count])))
+    made = type(name, (base,), {"__module__": module})
+    monkeypatch.setattr(sys.modules[module], name, made, raising=False)
+    return made
+
+
 @pytest.fixture
 def trainer_class(monkeypatch):
     """The class that pytorch-lightning 1.4 wrote into its checkpoints as a key."""
-    name = "pytorch_lightning.callbacks.model_checkpoint"
-    for part in ("pytorch_lightning", "pytorch_lightning.callbacks", name):
-        monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
-    made = type("ModelCheckpoint", (), {"__module__": name})
-    monkeypatch.setattr(sys.modules[name], "ModelCheckpoint", made, raising=False)
-    return made
+    return make_class(monkeypatch, "pytorch_lightning.callbacks.model_checkpoint", "ModelCheckpoint")
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -42,6 +47,13 @@ def test_checkpoints_of_an_old_trainer_are_read(tmp_path, trainer_class, zipped)
     content = {"state_dict": WEIGHTS, "callbacks": {trainer_class: {"best_model_score": torch.tensor(0.1)}}}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     assert torch.equal(read_state_dict(path)["a.weight"], WEIGHTS["a.weight"])
+
+
+def test_hyperparameters_of_an_old_trainer_are_passed_over(tmp_path, monkeypatch):
+    hyperparameters = make_class(monkeypatch, "pytorch_lightning.utilities.parsing", "AttributeDict", dict)
+    content = {"state_dict": WEIGHTS, "hyper_parameters": hyperparameters(lr=1e-4)}
+    torch.save(content, tmp_path / "old.ckpt")
+    assert list(read_state_dict(tmp_path / "old.ckpt")) == ["a.weight"]
 
 
 def test_bare_weights_are_read(tmp_path):
