@@ -20,6 +20,7 @@ from stages.models.schedule import ScheduleConfig
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 _FIRST_STAGES = ("VQModel", "VQModelInterface")
+_DIFFUSIONS = ("LatentDiffusion", "LatentDiffusionCLIP")  # the second is the thesis's finetuned one
 
 
 class _Exact(BaseModel):
@@ -151,7 +152,7 @@ def read_compvis_config(path: Path, weights: Weights = "auto") -> ConvertConfig:
     model = _parse(_Target, _read_model_section(path), "model")
     if model.class_name in _FIRST_STAGES:
         return ConvertConfig(first_stage=_first_stage(model, "model"), weights=weights)
-    if model.class_name != "LatentDiffusion":
+    if model.class_name not in _DIFFUSIONS:
         raise ConfigError(
             f"{path} describes {model.class_name}, which facediff cannot import",
             "It reads LatentDiffusion with a VQ first stage, and VQModel",

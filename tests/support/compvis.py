@@ -32,7 +32,7 @@ UNET = {
     "model_channels": 32,
     "attention_resolutions": [2],
     "num_res_blocks": 2,
-    "channel_mult": [1, 2],
+    "channel_mult": [1, 2, 2],
     "num_head_channels": 16,
     "use_spatial_transformer": True,
     "transformer_depth": 1,

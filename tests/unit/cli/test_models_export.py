@@ -20,6 +20,19 @@ def test_an_export_is_a_model(facediff, model, tmp_path):
     assert facediff(*command, "--dtype", "float16").exit_code == 4
 
 
+def test_a_part_of_a_model_is_exported_as_what_it_is(facediff, model, tmp_path):
+    for part, kind, folder in (
+        ("vqgan", "first_stage", "vqvae"),
+        ("emotion", "emotion_classifier", "emotion_classifier"),
+    ):
+        command = ("models", "export", model.root.parent / part, "--out", tmp_path / part)
+        assert facediff(*command, "--json").payload["kind"] == kind
+        assert {path.name for path in (tmp_path / part).iterdir() if path.is_dir()} == {folder, "parents"}
+    refused = facediff(*command[:-1], tmp_path / "onnx", "--format", "onnx")
+    assert refused.exit_code == 3
+    assert "has no denoiser and no decoder" in refused.stderr
+
+
 def test_wrong_wishes_are_refused(facediff, model, tmp_path):
     command = ("models", "export", model.root, "--out", tmp_path / "copy")
     refused = facediff(*command, "--format", "onnx", "--dtype", "float16")

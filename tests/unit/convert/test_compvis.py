@@ -142,6 +142,9 @@ def test_the_thesis_settings_are_our_defaults(tmp_path):
     assert config.denoiser == DenoiserConfig()
     assert config.schedule == ScheduleConfig()
     assert config.scale_factor == 1
+    published["model"]["target"] = "ldm.models.diffusion.latent_diffclip.LatentDiffusionCLIP"
+    path.write_text(yaml.safe_dump(published))
+    assert read_compvis_config(path) == config, "finetuning changes no network"
 
 
 UNET = ("model", "params", "unet_config", "params")
@@ -191,7 +194,7 @@ def test_what_is_no_yaml_of_a_model_is_refused(tmp_path):
             {"model.diffusion_model.out.2.bias": torch.zeros(4)},
             r"U-Net is not the one .* conv_out.bias is \(4,\), expected \(3,\)",
         ),
-        ({"model.diffusion_model.label_emb.weight": torch.zeros(4)}, "U-Net has 305 arrays, of which 304 are known"),
+        ({"model.diffusion_model.label_emb.weight": torch.zeros(4)}, "U-Net has 365 arrays, of which 364 are known"),
         ({"cond_stage_model.uncond_embedding.weight": None}, "no cond_stage_model.uncond_embedding.weight"),
         ({"first_stage_model.quantize.embedding.weight": None}, "quantize.embedding.weight is missing"),
         (
