@@ -1,4 +1,4 @@
-"""``facediff models``: find, check and describe models."""
+"""``facediff models``: find, check and describe models; the other verbs have modules of their own."""
 
 from __future__ import annotations
 

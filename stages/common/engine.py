@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.common.environment import describe_code, describe_environment
-from stages.common.errors import BadInputError, FacediffError, ResumeConflictError
+from stages.common.errors import BadInputError, ConfigError, MissingModelError, ResumeConflictError
 from stages.common.manifest import (
     MANIFEST_NAME,
     PARENTS_NAME,
@@ -72,7 +72,7 @@ def execute(
             context = RunContext(partial, seed, workers, device, progress or SilentProgress(), should_stop)
             try:
                 _run(spec, config, inputs, context, run_file(out))
-            except FacediffError:
+            except (BadInputError, ConfigError, MissingModelError):
                 _discard_if_empty(partial)
                 raise
         shutil.rmtree(partial / RUN_FOLDER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ class _Inert:
         pass
 
 
-_STAND_INS: list[tuple[type, str]] = [
+_STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     # pytorch-lightning before 1.5 keyed the state of its callbacks by their classes.
     (_Inert, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
     (_Inert, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
