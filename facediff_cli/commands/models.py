@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer()
-app.add_typer(models_import.app, name="import", help="Turn foreign checkpoints into models.", no_args_is_help=True)
-app.command()(models_export.export)
-app.command()(models_hub.pull)
-app.command()(models_hub.push)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME|DIR", help="A model's name, or a folder with a manifest.")]
 
@@ -140,6 +136,12 @@ def bundle(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+app.add_typer(models_import.app, name="import", help="Turn foreign checkpoints into models.", no_args_is_help=True)
+app.command()(models_export.export)
+app.command()(models_hub.pull)
+app.command()(models_hub.push)
 
 
 def _render_report(console: Console, report: dict[str, Any]) -> None:

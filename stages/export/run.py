@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +27,6 @@ from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.export.config import ExportConfig
 from stages.export.onnx_files import check_decoder, check_denoiser, require_onnx, write_decoder, write_denoiser
 
-Write = Callable[[Path], None]
-Check = Callable[[Path], float]
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 _WITH_FIRST_STAGE = frozenset({ArtifactKind.FIRST_STAGE, ArtifactKind.LATENT_DIFFUSION, ArtifactKind.MODEL})
 _WITH_DENOISER = _WITH_FIRST_STAGE - {ArtifactKind.FIRST_STAGE}
@@ -50,12 +47,13 @@ def export_spec(config: ExportConfig, kind: ArtifactKind) -> StageSpec[ExportCon
 
 def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, context: RunContext) -> dict[str, object]:
     dtype = getattr(torch, config.dtype)
-    if kind in _WITH_FIRST_STAGE:
-        save_first_stage(_cast(load_first_stage(root), dtype), context.out)
-    if kind in _WITH_DENOISER:
-        denoiser = _cast(load_denoiser(root), dtype)
-        save_denoiser(denoiser, load_schedule_config(root), load_model_info(root), context.out)
+    first_stage = _cast(load_first_stage(root), dtype) if kind in _WITH_FIRST_STAGE else None
+    denoiser = _cast(load_denoiser(root), dtype) if kind in _WITH_DENOISER else None
     classifier = load_emotion_classifier(root)
+    if first_stage is not None:
+        save_first_stage(first_stage, context.out)
+    if denoiser is not None:
+        save_denoiser(denoiser, load_schedule_config(root), load_model_info(root), context.out)
     if classifier is not None:
         save_emotion_classifier(_cast(classifier, dtype), context.out)
     return {"dtype": config.dtype}
@@ -65,36 +63,26 @@ def _write_onnx(config: ExportConfig, root: Path, kind: ArtifactKind, context: R
     if kind not in _WITH_FIRST_STAGE:
         raise BadInputError(f"{root} has no denoiser and no decoder", "Only these are exported to ONNX")
     require_onnx()
+    paths = {name: context.out / f"{name}.onnx" for name in ("decoder", "denoiser")}
     first_stage = load_first_stage(root)
-    differences = {
-        "decoder": _export(
-            "decoder",
-            partial(write_decoder, first_stage),
-            partial(check_decoder, first_stage),
-            config.tolerance,
-            context,
-        )
-    }
+    write_decoder(first_stage, paths["decoder"])
+    differences = {"decoder": check_decoder(first_stage, paths["decoder"])}
     if kind in _WITH_DENOISER:
-        denoiser, schedule = load_denoiser(root), load_schedule_config(root)
-        differences["denoiser"] = _export(
-            "denoiser", partial(write_denoiser, denoiser), partial(check_denoiser, denoiser), config.tolerance, context
-        )
-        save_schedule(schedule, context.out)
+        denoiser = load_denoiser(root)
+        write_denoiser(denoiser, paths["denoiser"])
+        differences["denoiser"] = check_denoiser(denoiser, paths["denoiser"])
+    for name, difference in differences.items():
+        if not difference <= config.tolerance:  # nor is NaN let out
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+            raise BadInputError(
+                f"the {name} in ONNX differs from torch by {difference:.3g}, more than {config.tolerance:g}",
+                "Allow it with --tolerance, if that is no harm",
+            )
+    if kind in _WITH_DENOISER:
+        save_schedule(load_schedule_config(root), context.out)
         save_model_info(load_model_info(root), context.out)
     return {"max_abs_difference": differences}
-
-
-def _export(name: str, write: Write, check: Check, tolerance: float, context: RunContext) -> float:
-    path = context.out / f"{name}.onnx"
-    write(path)
-    difference = check(path)
-    if not difference <= tolerance:  # nor is NaN let out
-        path.unlink()
-        raise BadInputError(
-            f"the {name} in ONNX differs from torch by {difference:.3g}, more than the tolerance {tolerance:g}"
-        )
-    return difference
 
 
 def _cast(network: NetworkT, dtype: torch.dtype) -> NetworkT:

@@ -11,6 +11,7 @@ from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, StageSpec
 from stages.export import onnx_files
+from stages.export import run as export_run
 from stages.export.config import ExportConfig
 from stages.export.run import export_spec
 from stages.models.denoiser import DenoiserConfig, build_denoiser
@@ -96,11 +97,14 @@ def test_onnx_computes_what_torch_computes(model, export):
     assert (torch.from_numpy(pictures) - load_first_stage(model.root).decode(inputs["latents"])).abs().max() < 1e-4
 
 
-def test_a_file_that_differs_is_not_let_out(export, tmp_path):
+def test_a_file_that_differs_is_not_let_out(export, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(export_run, "check_denoiser", lambda *_: float("nan"))
+    with pytest.raises(BadInputError, match="denoiser in ONNX differs from torch by nan"):
+        export(format="onnx")
+    assert not list(tmp_path.glob("export*"))
     with pytest.raises(BadInputError, match="decoder in ONNX differs from torch by"):
         export(format="onnx", tolerance=1e-12)
-    assert not (tmp_path / "export").exists()
 
 
 def test_the_check_sees_another_network(model, tmp_path):
@@ -129,6 +133,7 @@ def test_weights_beyond_half_precision_are_refused(model, tmp_path):
     config = ExportConfig(dtype="float16")
     with pytest.raises(BadInputError, match=r"emotion_embedding\.weight does not fit in torch\.float16"):
         execute(export_spec(config, model.manifest.kind), config, {"model": model}, tmp_path / "export")
+    assert not list(tmp_path.glob("export*"))
 
 
 def test_without_the_packages_the_extra_is_named(export, monkeypatch):
