@@ -15,7 +15,7 @@ _GROUPS = {
     "preprocess": "Turn photos into aligned faces.",
     "train": "Train the networks.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
-    "models": "Find, check and describe models.",
+    "models": "Find, check, import, export and share models.",
 }
 _COMMANDS = ("edit", "demo", "run", "shard", "doctor")
 _UNUSABLE_FILE = {

@@ -16,6 +16,8 @@ _CONFIGS = {
     "emotion": "EmotionConfig",
     "classifier": "ClassifierConfig",
     "bundle": "BundleConfig",
+    "convert": "ConvertConfig",
+    "export": "ExportConfig",
     "edit": "EditConfig",
 }
 

@@ -1,4 +1,4 @@
-"""``facediff models``: find, check and describe models."""
+"""``facediff models``: find, check and describe models; the other verbs have modules of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.commands import models_export, models_hub, models_import
 from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption
 from facediff_cli.reporting import emit, format_size
 from facediff_cli.stage_command import load_input, run_stage
@@ -135,6 +136,12 @@ def bundle(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+app.add_typer(models_import.app, name="import", help="Turn foreign checkpoints into models.", no_args_is_help=True)
+app.command()(models_export.export)
+app.command()(models_hub.pull)
+app.command()(models_hub.push)
 
 
 def _render_report(console: Console, report: dict[str, Any]) -> None:

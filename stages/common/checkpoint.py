@@ -90,7 +90,7 @@ def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> Non
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:
     """Write ``unet/``, ``scheduler/``, the emotion embedding, ``denoiser.json`` and ``model.json``."""
     _save_network(model.unet, root / "unet")
-    build_scheduler(schedule).save_pretrained(root / "scheduler")
+    save_schedule(schedule, root)
     save_file({"weight": model.emotion_embedding.weight.detach().contiguous()}, root / _EMBEDDING_FILE)
     _write_config(root / _DENOISER_JSON, model.config)
     save_model_info(info, root)
@@ -102,6 +102,11 @@ def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     model = Denoiser(config, _load_network(UNet2DConditionModel, root / "unet"))
     _load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
+
+
+def save_schedule(schedule: ScheduleConfig, root: Path) -> None:
+    """Write ``scheduler/``."""
+    build_scheduler(schedule).save_pretrained(root / "scheduler")
 
 
 def load_scheduler(root: Path) -> DDIMScheduler:

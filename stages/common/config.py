@@ -68,6 +68,11 @@ def resolve_config(
         fields = dict(load_config_file(source).get(section) or {})
     for override in overrides:
         _set_field(fields, override)
+    return validate_config(config_type, fields)
+
+
+def validate_config(config_type: type[ConfigT], fields: Mapping[str, Any]) -> ConfigT:
+    """Raises ``ConfigError`` naming the first wrong field and the nearest name."""
     try:
         return config_type.model_validate(fields)
     except ValidationError as error:

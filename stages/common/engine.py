@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from stages.common.environment import describe_code, describe_environment
-from stages.common.errors import BadInputError, ResumeConflictError
+from stages.common.errors import BadInputError, ConfigError, MissingModelError, ResumeConflictError
 from stages.common.manifest import (
     MANIFEST_NAME,
     PARENTS_NAME,
@@ -31,6 +31,7 @@ from stages.common.manifest import (
     StageRef,
     compute_artifact_id,
     describe_outputs,
+    list_content_files,
     load_artifact,
     write_atomically,
     write_manifest,
@@ -112,7 +113,11 @@ def _lead(
     _make_folder(partial / RUN_FOLDER)
     with _lock(partial):
         if not (partial / MANIFEST_NAME).is_file():
-            _run(spec, config, inputs, context, run_file(out))
+            try:
+                _run(spec, config, inputs, context, run_file(out))
+            except (BadInputError, ConfigError, MissingModelError):
+                _discard_if_empty(partial)
+                raise
         shutil.rmtree(partial / RUN_FOLDER)
         if out.is_dir():
             out.rmdir()
@@ -142,6 +147,12 @@ def _run(
     draft = spec.run(config, inputs, context)
     _copy_parents(inputs, context.out)
     write_manifest(_complete(spec, identity, draft, context, code=code, started=started), context.out)
+
+
+def _discard_if_empty(partial: Path) -> None:
+    """Nothing was written, so the next run need not continue anything."""
+    if not any(list_content_files(partial)) and not (partial / RUN_FOLDER / "work").exists():
+        shutil.rmtree(partial)
 
 
 @contextmanager

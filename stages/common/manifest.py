@@ -35,6 +35,7 @@ class ArtifactKind(StrEnum):
     EMOTION_CLASSIFIER = "emotion_classifier"
     NOISY_CLASSIFIER = "noisy_classifier"
     MODEL = "model"
+    ONNX = "onnx"
 
 
 class _Record(BaseModel):

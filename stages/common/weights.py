@@ -29,7 +29,7 @@ MODEL_KINDS = frozenset(
     }
 )
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"
-_DOCUMENTS = frozenset({"README.md", "LICENSE"})
+DOCUMENTS = frozenset({"README.md", "LICENSE"})
 """Files that may lie in a model's folder without being part of it."""
 
 
@@ -97,7 +97,7 @@ def resolve_model(name_or_dir: str) -> Artifact:
 
 def find_model_problems(artifact: Artifact) -> list[str]:
     """What is altered, missing or too much in a model's folder, one line each."""
-    expected = {output.path for output in artifact.manifest.outputs} | _DOCUMENTS
+    expected = {output.path for output in artifact.manifest.outputs} | DOCUMENTS
     extra = sorted(path for path in list_content_files(artifact.root) if path not in expected)
     return find_problems(artifact) + [f"{path}: not part of this model" for path in extra]
 

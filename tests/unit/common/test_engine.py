@@ -179,6 +179,17 @@ def test_a_crash_in_the_stage_commits_nothing(toy):
     assert not toy.out.exists()
 
 
+def test_a_run_refused_before_it_wrote_leaves_nothing_behind(toy):
+    def refuse(_config, _inputs, _context):
+        raise BadInputError("of no use")
+
+    with pytest.raises(BadInputError):
+        execute(replace(toy.spec, run=refuse), toy.config, toy.inputs, toy.out)
+    assert not partial_of(toy.out).exists()
+    other = toy.config.model_copy(update={"text": "y"})
+    assert execute(toy.spec, other, toy.inputs, toy.out).manifest.config["text"] == "y"
+
+
 def test_an_output_below_a_file_cannot_be_written(toy, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInputError, match="cannot write"):

@@ -1,0 +1,42 @@
+"""``facediff models import``: foreign checkpoints into facediff models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from facediff_cli.options import DryRunOption, JsonOption, OutFolderOption
+from facediff_cli.stage_command import run_stage
+
+app = typer.Typer()
+
+
+@app.command()
+def compvis(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint of CompVis's or taming's code.")],
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="YAML", help="The YAML it was trained with.")],
+    out: OutFolderOption,
+    ema: Annotated[
+        bool | None, typer.Option("--ema/--raw", help="Averaged or last weights (averaged, where there are some).")
+    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a checkpoint of latent-diffusion with a VQ first stage, or of a VQGAN alone, into a facediff model.
+
+    The pickle is read without running anything in it. The networks come out exactly as they were.
+
+    **Examples**
+
+    * `facediff models import compvis epoch=000025.ckpt --config project.yaml --out runs/thesis`
+
+    * `facediff edit --emotion happy --source neutral photo.jpg --model runs/thesis`
+    """
+    from stages.convert.compvis_config import read_compvis_config
+    from stages.convert.run import convert_spec, describe_checkpoint
+
+    settings = read_compvis_config(config, "auto" if ema is None else "ema" if ema else "raw")
+    source = describe_checkpoint(checkpoint)
+    run_stage(convert_spec(settings), settings, {"checkpoint": source}, out, dry_run=dry_run, as_json=as_json)
