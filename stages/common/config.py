@@ -67,14 +67,15 @@ def resolve_config(
     if source is not None:
         fields = dict(load_config_file(source).get(section) or {})
     for override in overrides:
-        _set_field(fields, override)
+        set_field(fields, override)
     try:
         return config_type.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(_first_problem(error, config_type)) from error
 
 
-def _set_field(fields: dict[str, Any], override: str) -> None:
+def set_field(fields: dict[str, Any], override: str) -> None:
+    """Put the value of ``a.b=value``, read as YAML, into nested ``fields``. Raises ``ConfigError``."""
     dotted, separator, text = override.partition("=")
     if not separator or not dotted:
         raise ConfigError(f"--set {override!r} is not of the form a.b=value")

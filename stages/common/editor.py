@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,10 +26,28 @@ from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage
 from stages.models.guidance import classifier_free_guidance
 from stages.models.process import ForwardProcess, forward_process
-from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
+from stages.models.sampler_names import RoundTripName
+from stages.models.samplers import ROUND_TRIPS, Predict
 
 DEFAULT_GUIDANCE = 3.0
 NEUTRAL = EMOTIONS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class EditMethod:
+    """How faces go into noise and come back; what is not here is the same for all methods.
+
+    ``guided`` "back" inverts by the plain conditional model. ``guided_levels`` and ``negative_labels`` (B,) are those
+    of ``classifier_free_guidance``, both ways.
+    """
+
+    sampler: RoundTripName = "ddim"
+    guided: Literal["both", "back"] = "both"
+    guided_levels: tuple[int, int] | None = None
+    negative_labels: Tensor | None = None
+
+
+THESIS_METHOD = EditMethod()
 
 
 class EditedBatch(NamedTuple):
@@ -81,23 +99,33 @@ class Editor:
         strength: int,
         steps: int,
         guidance_scale: Tensor,
+        method: EditMethod = THESIS_METHOD,
     ) -> EditedBatch:
-        """DDIM inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
+        """Inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
 
-        ``steps`` network evaluations each way. Each face's guidance scale (B,) serves both ways.
+        Each face has its own guidance scale (B,).
         """
-        x = images_BCHW.to(self.device)
-        source, target = source_labels.to(self.device), target_labels.to(self.device)
-        scale = guidance_scale.to(self.device)
-        timesteps = edit_timesteps(strength, steps)
-        z0 = self.first_stage.encode(x)
-        as_source, as_target = (
-            classifier_free_guidance(self.denoiser, self.process, labels, scale) for labels in (source, target)
-        )
-        noise = ddim_invert(as_source, z0, timesteps, self.process.abar_T)
-        edited = ddim_sample(as_target, noise, timesteps, self.process.abar_T)
+        z0 = self.first_stage.encode(images_BCHW.to(self.device))
+        scale_there = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
+        as_source = self.predict(source_labels, scale_there, method)
+        as_target = self.predict(target_labels, guidance_scale, method)
+        way = ROUND_TRIPS[method.sampler]
+        timesteps = way.timesteps(strength, steps, self.process.abar_T)
+        noise = way.invert(as_source, z0, timesteps, self.process.abar_T)
+        edited = way.sample(as_target, noise, timesteps, self.process.abar_T)
         return EditedBatch(
             self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
+        )
+
+    def predict(self, labels: Tensor, guidance_scale: Tensor, method: EditMethod = THESIS_METHOD) -> Predict:
+        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it."""
+        return classifier_free_guidance(
+            self.denoiser,
+            self.process,
+            labels.to(self.device),
+            guidance_scale.to(self.device),
+            negative_labels_B=None if method.negative_labels is None else method.negative_labels.to(self.device),
+            guided_levels=method.guided_levels,
         )
 
 

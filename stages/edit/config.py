@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from stages.common.config import StageConfig
+from stages.common.config import StageConfig, set_field
 from stages.common.emotions import parse_emotion
 from stages.common.errors import ConfigError
 from stages.edit.blend import BlendMode
+from stages.models.sampler_names import RoundTripName
 
 
 class EditConfig(StageConfig):
     """``strength`` is the timestep t0 that the face is inverted to; ``guidance`` None takes the model's own.
 
-    ``face`` counts from the left, starting at 1.
+    ``face`` counts from the left, starting at 1. ``guided`` "back" inverts without guidance; ``guided_levels`` guides
+    only from the one timestep to the other; ``negative`` is what guidance leads away from: "null" (no expression in
+    particular), "source", or an expression.
     """
 
     emotion: str
@@ -23,6 +27,10 @@ class EditConfig(StageConfig):
     strength: int = Field(default=500, ge=1, le=1000)
     guidance: float | None = Field(default=None, ge=0, le=50)
     steps: int = Field(default=40, ge=1, le=1000)
+    sampler: RoundTripName = "ddim"
+    guided: Literal["both", "back"] = "both"
+    guided_levels: tuple[int, int] | None = None
+    negative: str = "null"
     blend: BlendMode = "delta"
     face: Literal["largest", "all"] | int = "largest"
     crop_only: bool = False
@@ -43,6 +51,11 @@ class EditConfig(StageConfig):
         except ConfigError as error:
             raise ConfigError(f"--source: {error.what}", error.hint) from error
 
+    @field_validator("negative")
+    @classmethod
+    def _canonical_negative(cls, value: str) -> str:
+        return value if value in {"null", "source"} else parse_emotion(value)
+
     @field_validator("face", mode="before")
     @classmethod
     def _face_number(cls, value: object) -> object:
@@ -57,8 +70,13 @@ class EditConfig(StageConfig):
         return self
 
 
-def make_edit_config(**fields: Any) -> EditConfig:
-    """``EditConfig`` from command line values; raises ``ConfigError`` that names the first wrong option."""
+def make_edit_config(settings: Sequence[str] = (), **fields: Any) -> EditConfig:
+    """``EditConfig`` from command line values, and ``a=value`` ``settings`` that are stronger.
+
+    Raises ``ConfigError`` that names the first wrong option.
+    """
+    for setting in settings:
+        set_field(fields, setting)
     try:
         return EditConfig.model_validate(fields)
     except ValidationError as error:

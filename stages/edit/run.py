@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import guidance_for
+from stages.common.editor import EditMethod, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.face.cut import cut_face
@@ -59,6 +59,7 @@ class FaceEditor(Protocol):
         strength: int,
         steps: int,
         guidance_scale: torch.Tensor,
+        method: EditMethod,
     ) -> EditedBatch: ...
 
 
@@ -91,8 +92,8 @@ class EditResult:
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
-    for emotion in (config.emotion, config.source):
-        if emotion != "auto" and emotion not in editor.supported:
+    for emotion in (config.emotion, config.source, config.negative):
+        if emotion not in {"auto", "null", "source"} and emotion not in editor.supported:
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
 
@@ -116,6 +117,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
         strength=config.strength,
         steps=config.steps,
         guidance_scale=torch.tensor(guidance),
+        method=edit_method(config, sources),
     )
     edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
@@ -141,6 +143,17 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
         )
     )
     return EditResult(stored, edits, _provenance(photo, editor, config, edits))
+
+
+def edit_method(config: EditConfig, sources: Sequence[str]) -> EditMethod:
+    """The settings that say how, for faces with these source labels."""
+    negative = [source if config.negative == "source" else config.negative for source in sources]
+    return EditMethod(
+        sampler=config.sampler,
+        guided=config.guided,
+        guided_levels=config.guided_levels,
+        negative_labels=None if config.negative == "null" else torch.tensor([EMOTIONS.index(n) for n in negative]),
+    )
 
 
 def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:

@@ -47,12 +47,14 @@ class FakeEditor:
         strength: int,
         steps: int,
         guidance_scale: torch.Tensor,
+        method: object,
     ) -> FakeBatch:
         self.seen.append(
             {
                 "sources": source_labels.tolist(),
                 "targets": target_labels.tolist(),
                 "guidance": guidance_scale.tolist(),
+                "method": method,
             }
         )
         reconstruction = images_BCHW * 0.8
