@@ -16,6 +16,9 @@ _CONFIGS = {
     "emotion": "EmotionConfig",
     "bundle": "BundleConfig",
     "edit": "EditConfig",
+    "synthesize": "SynthesizeConfig",
+    "interpolate": "InterpolateConfig",
+    "neighbors": "NeighborsConfig",
 }
 
 

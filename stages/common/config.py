@@ -68,6 +68,11 @@ def resolve_config(
         fields = dict(load_config_file(source).get(section) or {})
     for override in overrides:
         set_field(fields, override)
+    return make_config(config_type, fields)
+
+
+def make_config(config_type: type[ConfigT], fields: Mapping[str, Any]) -> ConfigT:
+    """One stage's settings from its fields. Raises ``ConfigError`` naming the first wrong field and the nearest name."""
     try:
         return config_type.model_validate(fields)
     except ValidationError as error:
@@ -95,4 +100,5 @@ def _first_problem(error: ValidationError, config_type: type[BaseModel]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     near = difflib.get_close_matches(name, list(config_type.model_fields), n=1)
     suggestion = f"; did you mean {near[0]}?" if near and problem["type"] == "extra_forbidden" else ""
-    return f"setting {name}: {problem['msg'].lower()}{suggestion}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"setting {name}: {message.lower()}{suggestion}" if name else message

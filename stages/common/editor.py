@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -26,8 +26,8 @@ from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage
 from stages.models.guidance import classifier_free_guidance
 from stages.models.process import ForwardProcess, forward_process
-from stages.models.sampler_names import RoundTripName
-from stages.models.samplers import ROUND_TRIPS, Predict
+from stages.models.sampler_names import RoundTripName, SamplerName
+from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
 
 DEFAULT_GUIDANCE = 3.0
 NEUTRAL = EMOTIONS[0]
@@ -74,6 +74,12 @@ class Editor:
         return self.first_stage.config.size_px
 
     @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one picture's latents."""
+        config = self.denoiser.config
+        return config.latent_channels, config.latent_size, config.latent_size
+
+    @property
     def supported(self) -> tuple[str, ...]:
         return self.info.supported
 
@@ -116,6 +122,27 @@ class Editor:
         return EditedBatch(
             self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
         )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        labels: Tensor,
+        noise: Callable[[], Tensor],
+        *,
+        sampler: SamplerName,
+        steps: int,
+        guidance_scale: Tensor,
+        eta: float = 0.0,
+    ) -> Tensor:
+        """Pictures (B, 3, ``size_px``, ``size_px``) in -1..1 of these classes (B,), from pure ``noise()``.
+
+        ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way.
+        """
+        abar_T = self.process.abar_T
+        timesteps = sampler_timesteps(sampler, steps, abar_T)
+        predict = self.predict(labels, guidance_scale)
+        z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
+        return self.first_stage.decode(z).clamp(-1, 1).cpu()
 
     def predict(self, labels: Tensor, guidance_scale: Tensor, method: EditMethod = THESIS_METHOD) -> Predict:
         """The denoiser under a class and a guidance scale for each face (B,), as samplers call it."""

@@ -31,6 +31,9 @@ class ArtifactKind(StrEnum):
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"
     MODEL = "model"
+    SAMPLES = "samples"
+    INTERPOLATION = "interpolation"
+    NEIGHBORS = "neighbors"
 
 
 class _Record(BaseModel):

@@ -51,10 +51,22 @@ class EditConfig(StageConfig):
         except ConfigError as error:
             raise ConfigError(f"--source: {error.what}", error.hint) from error
 
+    @field_validator("guided_levels")
+    @classmethod
+    def _ascending(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 0 <= value[0] <= value[1] < 1000:
+            raise ValueError("two levels in ascending order, from 0 to 999")
+        return value
+
     @field_validator("negative")
     @classmethod
     def _canonical_negative(cls, value: str) -> str:
-        return value if value in {"null", "source"} else parse_emotion(value)
+        if value in {"null", "source"}:
+            return value
+        try:
+            return parse_emotion(value)
+        except ConfigError as error:
+            raise ConfigError(f"--set negative: {error.what}", error.hint) from error
 
     @field_validator("face", mode="before")
     @classmethod
@@ -81,7 +93,13 @@ def make_edit_config(settings: Sequence[str] = (), **fields: Any) -> EditConfig:
         return EditConfig.model_validate(fields)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = f"--{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else ""
+        option = _option(str(problem["loc"][0]), settings) if problem["loc"] else ""
         if problem["loc"] and problem["loc"][0] == "face":
             raise ConfigError(f"--face {fields.get('face')!r} must be a number from 1, all or largest") from error
         raise ConfigError(option + problem["msg"].removeprefix("Value error, ")) from error
+
+
+def _option(field: str, settings: Sequence[str]) -> str:
+    if any(setting.partition("=")[0] == field for setting in settings):
+        return f"--set {field}: "
+    return f"--{field.replace('_', '-')}: "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stages.common.editor import EditMethod, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
@@ -23,8 +24,6 @@ from stages.common.tensors import to_model_range
 from stages.edit.blend import blend_face, make_face_mask
 from stages.edit.config import EditConfig
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
-
-_LEAST_SCORE_SHARE = 0.2
 
 
 class EditedBatch(Protocol):
@@ -157,16 +156,8 @@ def edit_method(config: EditConfig, sources: Sequence[str]) -> EditMethod:
 
 
 def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
-    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first.
-
-    Finds that score far below the best one are taken for folds of cloth and the like, and left out.
-    """
-    if not faces:
-        raise BadInputError(
-            f"no face found in {photo.path}", "Is it turned away, covered, or very small?", reason="no face"
-        )
-    best_score = max(face.score for face in faces)
-    likely = [face for face in faces if face.score >= _LEAST_SCORE_SHARE * best_score]
+    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first."""
+    likely = likely_faces(faces, photo.path)
     if config.face == "largest":
         return [likely[0]]
     from_left = sorted(likely, key=lambda face: face.box_xyxy[0])
