@@ -16,6 +16,7 @@ from facediff_cli.options import (
     OutFolderOption,
     ResumeOption,
     SeedOption,
+    SetOption,
 )
 from facediff_cli.stage_command import run_stage
 
@@ -45,12 +46,14 @@ def synthesize(
         float, typer.Option("--guidance", min=0, max=50, help="How hard to push towards the expression; 1 does not.")
     ] = 1.0,
     eta: Annotated[
-        float, typer.Option("--eta", min=0, max=1, help="Noise that ddim adds on its way: 0 none, 1 as much as ddpm.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--eta", min=0, max=1, help="Noise that ddim adds on its way: 0 none, 1 (default) as ddpm."),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Faces that a GPU makes together.")] = 32,
     model: ModelOption = DEFAULT_MODEL,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
+    settings: SetOption = None,
     resume: ResumeOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -66,9 +69,9 @@ def synthesize(
 
     * `facediff synthesize -e happy -e sad --count 64 --sampler unipc --steps 20 --guidance 2 --out faces`
 
-    * `facediff synthesize --steps 500 --eta 1 --count 5000 --device cuda --resume --out faces-thesis`
+    * `facediff synthesize --steps 500 --set bound=null --count 5000 --device cuda --resume --out faces-thesis`
     """
-    from stages.common.config import make_config
+    from stages.common.config import make_config, set_field
     from stages.common.model_input import as_model_input
     from stages.common.weights import resolve_model
     from stages.synthesize.config import SynthesizeConfig
@@ -83,6 +86,8 @@ def synthesize(
         "guidance": guidance,
         "eta": eta,
     }
+    for setting in settings or ():
+        set_field(fields, setting)
     run_stage(
         synthesize_stage(batch),
         make_config(SynthesizeConfig, fields),

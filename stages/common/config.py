@@ -72,7 +72,7 @@ def resolve_config(
 
 
 def make_config(config_type: type[ConfigT], fields: Mapping[str, Any]) -> ConfigT:
-    """One stage's settings from its fields. Raises ``ConfigError`` naming the first wrong field and the nearest name."""
+    """Settings from their fields. Raises ``ConfigError`` naming the first wrong field and the nearest name."""
     try:
         return config_type.model_validate(fields)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from stages.common.checkpoint import (
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import MissingModelError
 from stages.common.manifest import read_manifest
+from stages.models.bound import bound_x0
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage
@@ -133,14 +134,18 @@ class Editor:
         steps: int,
         guidance_scale: Tensor,
         eta: float = 0.0,
+        bound: float | None = None,
     ) -> Tensor:
         """Pictures (B, 3, ``size_px``, ``size_px``) in -1..1 of these classes (B,), from pure ``noise()``.
 
-        ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way.
+        ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way. ``bound`` is the
+        power of ``bound_x0``.
         """
         abar_T = self.process.abar_T
         timesteps = sampler_timesteps(sampler, steps, abar_T)
         predict = self.predict(labels, guidance_scale)
+        if bound is not None:
+            predict = bound_x0(predict, abar_T, bound)
         z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
         return self.first_stage.decode(z).clamp(-1, 1).cpu()
 

@@ -14,8 +14,8 @@ from stages.models.sampler_names import RoundTripName
 class InterpolateConfig(StageConfig):
     """``positions`` faces from the one to the other, by way of noise level ``strength`` (thesis 4.3.5).
 
-    ``emotion`` labels both ends; "auto" gives each the one that it has. Each of ``etas`` makes a row: above 0, DDIM adds
-    noise on the way back. ``fps`` is the videos'.
+    ``emotion`` labels both ends; "auto" gives each the one that it has. Each of ``etas`` makes a row: above 0, DDIM
+    adds noise on the way back. ``fps`` is the videos'.
     """
 
     positions: int = Field(default=10, ge=2, le=1000)

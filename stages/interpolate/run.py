@@ -59,7 +59,7 @@ def run(config: InterpolateConfig, inputs: Mapping[str, Artifact], context: RunC
     with context.progress.task("rows", len(config.etas)) as task:
         noisy = _invert(editor, to_model_range(crops), labels, config)
         for eta in config.etas:
-            faces = _sample(editor, noisy, labels, config, eta, context.seed)
+            faces = _sample(editor, noisy, labels, config, eta=eta, seed=context.seed)
             _write_row(context.out / f"eta-{eta:g}", crops, faces, config, _record(editor, config, eta, context.seed))
             task.advance()
     total = len(config.etas) * config.positions
@@ -101,7 +101,7 @@ def _invert(editor: Editor, images_2CHW: Tensor, labels: Tensor, config: Interpo
 
 @torch.no_grad()
 def _sample(
-    editor: Editor, noisy_2CHW: Tensor, labels: Tensor, config: InterpolateConfig, eta: float, seed: int
+    editor: Editor, noisy_2CHW: Tensor, labels: Tensor, config: InterpolateConfig, *, eta: float, seed: int
 ) -> Pictures:
     """The faces (N, S, S, 3) of all positions.
 

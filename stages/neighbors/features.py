@@ -38,11 +38,11 @@ def load_features(space: Space, config: NeighborsConfig, device: str) -> tuple[s
 def pixel_features(images_BCHW: Tensor) -> Tensor:
     """Distances are root mean squares over the values of a picture, in -1..1."""
     flat = images_BCHW.flatten(1)
-    return flat / flat.shape[1] ** 0.5
+    return flat.div(flat.shape[1] ** 0.5)
 
 
 @torch.no_grad()
 def directions(features_BCHW: Tensor) -> Tensor:
     """Each position's vector at unit length; squared distances are means over positions, as a layer's of LPIPS."""
     unit = features_BCHW / (features_BCHW.square().sum(dim=1, keepdim=True) + 1e-10).sqrt()
-    return unit.flatten(1) / (unit.shape[2] * unit.shape[3]) ** 0.5
+    return unit.flatten(1).div((unit.shape[2] * unit.shape[3]) ** 0.5)

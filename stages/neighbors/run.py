@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,6 @@ from stages.neighbors.features import Features, load_features
 
 TABLE_NAME = "neighbors.parquet"
 _BLOCK, _QUERIES_MOST, _ROWS_SHOWN = 256, 2048, 16
-_Read = Callable[[range], list[NDArray[np.uint8]]]
-_Found = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def run(config: NeighborsConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
@@ -37,21 +36,27 @@ def run(config: NeighborsConfig, inputs: Mapping[str, Artifact], context: RunCon
     train, held_out = ShardDataset(inputs["data"], config.split), ShardDataset(inputs["data"], config.held_out)
     if len(train) < config.k:
         raise BadInputError(f"{inputs['data'].root} has {len(train)} {config.split} pictures, fewer than {config.k}")
-    read_samples = _reader(lambda i: read_rgb(samples.path(paths[i])), train[0].shape)
-    real = min(len(held_out), config.held_out_most)
+
+    def query(number: int) -> NDArray[np.uint8]:
+        if number >= len(paths):
+            return held_out[number - len(paths)]
+        return _check_shape(read_rgb(samples.path(paths[number])), train[0].shape)
+
+    total = len(paths) + min(len(held_out), config.held_out_most)
     rows: list[dict[str, Any]] = []
     metrics: dict[str, Any] = {}
     for space in config.spaces:
         name, features = load_features(space, config, context.device)
-        sample_blocks, real_blocks = _blocks(len(paths), _QUERIES_MOST), _blocks(real, _QUERIES_MOST)
-        with context.progress.task(space, len(train) * (len(sample_blocks) + len(real_blocks))) as task:
-            search = _search_with(features, train, config.k, context, task)
-            distances, indices = _join([search(read_samples, block) for block in sample_blocks])
-            real_distances, _ = _join([search(_reader(held_out.__getitem__), block) for block in real_blocks])
+        queries = _blocks(total, _QUERIES_MOST)
+        with context.progress.task(space, len(train) * len(queries)) as task:
+            search = _Search(features, query, train, config.k, context)
+            found = [search(block, task) for block in queries]
+        distances, indices = (np.concatenate(part) for part in zip(*found, strict=True))
+        real_distances, distances, indices = distances[len(paths) :], distances[: len(paths)], indices[: len(paths)]
         metrics[space] = {"features": name, **memorisation(distances, real_distances, config.copy_ratio)}
         rows += _rows(space, paths, train.keys, distances, indices)
         shown = range(min(len(paths), _ROWS_SHOWN))
-        tiles = [p for i in shown for p in (read_samples(range(i, i + 1))[0], *(train[int(j)] for j in indices[i]))]
+        tiles = [tile for i in shown for tile in (query(i), *(train[int(j)] for j in indices[i]))]
         record = {**describe_tool(), "stage": "neighbors", "space": space, "samples": samples.manifest.artifact_id}
         write_png(context.out / f"{space}.png", lay_out(tiles, config.k + 1), record, COMPOSITE)
     pq.write_table(pa.Table.from_pylist(rows), context.out / TABLE_NAME)
@@ -73,9 +78,9 @@ def memorisation(
 ) -> dict[str, float]:
     """How samples compare with real pictures that were not trained on, by distances to training pictures.
 
-    A copy's nearest neighbour is far nearer than its k-th: ``ratio`` is the median of the one over the other, ``copies``
-    the share where it lies below ``copy_ratio``. ``nearest`` is the median distance to the nearest; well below that of
-    real pictures, it also says that training pictures come back.
+    A copy's nearest neighbour is far nearer than its k-th: ``ratio`` is the median of the one over the other,
+    ``copies`` the share where it lies below ``copy_ratio``. ``nearest`` is the median distance to the nearest; well
+    below that of real pictures, it also says that training pictures come back.
     """
     values: dict[str, float] = {}
     for prefix, distances in (("", distances_Nk), ("real_", real_distances_Nk)):
@@ -86,46 +91,41 @@ def memorisation(
     return values
 
 
-def _search_with(
-    features: Features, train: ShardDataset, k: int, context: RunContext, task: Task
-) -> Callable[[_Read, range], _Found]:
-    """A search of all training pictures, block by block, for the queries that a reader gives."""
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search of all training pictures, block by block."""
 
-    def points(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
-        return features(to_model_range(pictures).to(context.device))
+    features: Features
+    query: Callable[[int], NDArray[np.uint8]]
+    train: ShardDataset
+    k: int
+    context: RunContext
 
-    def search(read: _Read, queries: range) -> _Found:
-        parts = [points(read(queries[i : i + _BLOCK])) for i in range(0, len(queries), _BLOCK)]
-        nearest = NearestNeighbors(torch.cat(parts), k)
-        for block in _blocks(len(train), _BLOCK):
-            if context.should_stop():
+    def __call__(self, queries: range, task: Task) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Distances and indices (N, k) of a range of queries."""
+        blocks = _blocks(len(queries), _BLOCK, queries.start)
+        nearest = NearestNeighbors(
+            torch.cat([self._points([self.query(i) for i in block]) for block in blocks]), self.k
+        )
+        for block in _blocks(len(self.train), _BLOCK):
+            if self.context.should_stop():
                 raise Interrupted("stopped", "Give the same command again to start over")
-            nearest.add(points(list(train.batch(block))), block.start)
+            nearest.add(self._points(list(self.train.batch(block))), block.start)
             task.advance(len(block))
         return nearest.distances.cpu().numpy(), nearest.indices.cpu().numpy()
 
-    return search
+    def _points(self, pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        return self.features(to_model_range(pictures).to(self.context.device))
 
 
-def _reader(
-    read_one: Callable[[int], NDArray[np.uint8]], shape: tuple[int, ...] | None = None
-) -> Callable[[range], list[NDArray[np.uint8]]]:
-    def read(numbers: range) -> list[NDArray[np.uint8]]:
-        pictures = [read_one(i) for i in numbers]
-        for picture in pictures:
-            if shape is not None and picture.shape != shape:
-                raise BadInputError(f"samples have the shape {picture.shape}, training pictures {shape}")
-        return pictures
-
-    return read
+def _check_shape(picture: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if picture.shape != shape:
+        raise BadInputError(f"samples have the shape {picture.shape}, training pictures {shape}")
+    return picture
 
 
-def _blocks(count: int, size: int) -> list[range]:
-    return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _join(found: Sequence[_Found]) -> _Found:
-    return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
+def _blocks(count: int, size: int, start: int = 0) -> list[range]:
+    return [range(first, min(first + size, start + count)) for first in range(start, start + count, size)]
 
 
 def _rows(

@@ -12,7 +12,9 @@ from stages.models.sampler_names import SamplerName
 class SynthesizeConfig(StageConfig):
     """``count`` pictures of each of ``emotions`` (none: all that the model can do), numbered from ``first``.
 
-    A picture depends on the seed, its emotion and its number, and not on how many others are made.
+    A picture depends on the seed, its emotion and its number, and not on how many others are made. ``eta`` None is 1
+    for ddim, as in the thesis. ``bound`` is the power of ``bound_x0``, which holds small models together at nearly pure
+    noise; None trusts the model.
     """
 
     emotions: tuple[str, ...] = ()
@@ -21,7 +23,8 @@ class SynthesizeConfig(StageConfig):
     sampler: SamplerName = "ddim"
     steps: int = Field(default=50, ge=1, le=999)
     guidance: float = Field(default=1.0, ge=0, le=50)
-    eta: float = Field(default=0.0, ge=0, le=1)
+    eta: float | None = Field(default=None, ge=0, le=1)
+    bound: float | None = Field(default=0.25, ge=0, le=1)
 
     @field_validator("emotions")
     @classmethod
@@ -30,6 +33,13 @@ class SynthesizeConfig(StageConfig):
 
     @model_validator(mode="after")
     def _eta_is_ddims(self) -> SynthesizeConfig:
-        if self.eta > 0 and self.sampler != "ddim":
+        if self.eta is not None and self.sampler != "ddim":
             raise ValueError(f"eta is for ddim; {self.sampler} has none")
         return self
+
+    @property
+    def noise(self) -> float:
+        """``eta`` where it means something."""
+        if self.sampler == "ddim":
+            return 1.0 if self.eta is None else self.eta
+        return 1.0 if self.sampler == "ddpm" else 0.0

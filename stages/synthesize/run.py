@@ -97,14 +97,15 @@ def _synthesize(
         sampler=config.sampler,
         steps=config.steps,
         guidance_scale=torch.full((len(jobs),), config.guidance),
-        eta=config.eta,
+        eta=config.noise,
+        bound=config.bound,
     )
     return from_model_range(images_BCHW)
 
 
 def _settings(config: SynthesizeConfig, seed: int) -> dict[str, Any]:
-    settings = {name: getattr(config, name) for name in ("sampler", "steps", "guidance", "eta")}
-    return {"seed": seed, **settings}
+    settings = {name: getattr(config, name) for name in ("sampler", "steps", "guidance", "bound")}
+    return {"seed": seed, "eta": config.noise, **settings}
 
 
 def _record(job: _Job, config: SynthesizeConfig, seed: int, model: str) -> dict[str, Any]:
