@@ -90,7 +90,7 @@ def test_a_stopped_run_continues_to_the_same_artifact(model, tmp_path):
 
 
 def test_what_the_model_cannot_do(model, tmp_path):
-    with pytest.raises(ConfigError, match="not learned fear.*neutral, happy, sad"):
+    with pytest.raises(ConfigError, match=r"not learned fear.*neutral, happy, sad"):
         make(model, tmp_path / "out", emotions=("fear",))
     with pytest.raises(MissingModelError, match="first_stage"):
         as_model_input(load_artifact(model.root.parent / "vqgan"))
