@@ -61,7 +61,7 @@ RoundTripOption = Annotated[
     RoundTripSampler,
     typer.Option(
         "--sampler",
-        help="dpmpp-2m needs half the steps; exact comes back exactly, in 3 times the time; thesis: its code.",
+        help="dpmpp-2m needs half the steps; exact loses least, in 3 times the time; thesis: as its code.",
     ),
 ]
 
