@@ -1,4 +1,4 @@
-"""``python -m benchmarks [all|judge|preprocess|edit|training]``: each prints tables, or says which data is missing."""
+"""``python -m benchmarks [SECTION]``: each section prints tables, or says which data it lacks."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "preprocess": _preprocess,
         "edit": _edit,
         "training": _training,
+        "inversion": _inversion,
         "judge": _judge,
     }
     results: dict[str, Any] = {}
@@ -52,10 +53,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit", "training"], default="all")
+    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit", "inversion", "training"], default="all")
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
     add("--photos", type=Path, default=_environment_path("FACEDIFF_DATA"), help="root of the labelled photos")
     add("--labels", type=Path, default=_environment_path("FACEDIFF_LABELS"), help="their table")
+    add("--faces", type=Path, default=_environment_path("FACEDIFF_FACES"), help="inversion: what `preprocess` wrote")
     add("--split", choices=["test", "val"], default="test", help="tune on val only (default: %(default)s)")
     add("--limit", type=int, default=100, help="neutral photos to edit (default: %(default)s)")
     add("--emotion", nargs="+", default=[], help="targets (default: all with a goal)")
@@ -139,6 +141,21 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
     step = measure_step(options.device, options.batch, options.runs)
     print_training(step, loader, latents)
     return {"step": step, "loader": loader, "latents_per_s": latents}
+
+
+def _inversion(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.inversion import load_faces, measure_inversion, print_inversion
+    from stages.common.editor import load_editor
+    from stages.common.manifest import ArtifactKind, load_artifact
+
+    if options.faces is None:
+        raise ConfigError("no aligned faces", "Give --faces, or set FACEDIFF_FACES")
+    editor = load_editor(resolve_model(options.model).root, options.device)
+    faces = load_artifact(options.faces, ArtifactKind.FACES)
+    images = load_faces(faces, options.split, min(options.limit, 64), editor.size_px)
+    result = measure_inversion(editor, images, options.strength)
+    print_inversion(result)
+    return result
 
 
 def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:

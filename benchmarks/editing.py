@@ -19,7 +19,7 @@ from stages.common.images import read_rgb
 from stages.common.tensors import to_model_range
 from stages.edit.blend import FaceMask, blend_face, make_face_mask
 from stages.edit.config import EditConfig
-from stages.edit.run import FaceEditor, classify_sources, to_crops
+from stages.edit.run import FaceEditor, classify_sources, edit_method, to_crops
 
 BATCH = 10
 
@@ -99,6 +99,7 @@ def edit_cases(
             strength=config.strength,
             steps=config.steps,
             guidance_scale=torch.tensor(guidance),
+            method=edit_method(config, [case.source for case in batch]),
         )
         for case, edited, old in zip(batch, to_crops(made.edited), to_crops(made.reconstruction), strict=True):
             rgb = case.rgb.copy()

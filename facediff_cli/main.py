@@ -17,7 +17,7 @@ _GROUPS = {
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",
 }
-_COMMANDS = ("edit", "demo", "run", "shard", "doctor")
+_COMMANDS = ("edit", "demo", "synthesize", "interpolate", "neighbors", "run", "shard", "doctor")
 _UNUSABLE_FILE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

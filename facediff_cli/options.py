@@ -48,3 +48,9 @@ TrackerOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and inputs give equal results.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]
+ClassifierOption = Annotated[
+    Path | None, typer.Option("--classifier", metavar="RUN", help="Guide by what `train classifier` wrote.")
+]
+ClassifierScaleOption = Annotated[
+    float, typer.Option("--classifier-scale", min=0, help="How hard the classifier pulls.")
+]

@@ -19,6 +19,9 @@ _CONFIGS = {
     "convert": "ConvertConfig",
     "export": "ExportConfig",
     "edit": "EditConfig",
+    "synthesize": "SynthesizeConfig",
+    "interpolate": "InterpolateConfig",
+    "neighbors": "NeighborsConfig",
 }
 
 

@@ -44,11 +44,11 @@ def export(
 
     * `facediff models export facediff-mini --format onnx --out runs/mini-onnx`
     """
-    from stages.common.config import validate_config
+    from stages.common.config import make_config
     from stages.common.weights import resolve_model
     from stages.export.config import ExportConfig
     from stages.export.run import export_spec
 
-    config = validate_config(ExportConfig, {"format": format_.value, "dtype": dtype.value, "tolerance": tolerance})
+    config = make_config(ExportConfig, {"format": format_.value, "dtype": dtype.value, "tolerance": tolerance})
     model = resolve_model(name)
     run_stage(export_spec(config, model.manifest.kind), config, {"model": model}, out, dry_run=dry_run, as_json=as_json)

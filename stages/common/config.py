@@ -67,19 +67,20 @@ def resolve_config(
     if source is not None:
         fields = dict(load_config_file(source).get(section) or {})
     for override in overrides:
-        _set_field(fields, override)
-    return validate_config(config_type, fields)
+        set_field(fields, override)
+    return make_config(config_type, fields)
 
 
-def validate_config(config_type: type[ConfigT], fields: Mapping[str, Any]) -> ConfigT:
-    """Raises ``ConfigError`` naming the first wrong field and the nearest name."""
+def make_config(config_type: type[ConfigT], fields: Mapping[str, Any]) -> ConfigT:
+    """Settings from their fields. Raises ``ConfigError`` naming the first wrong field and the nearest name."""
     try:
         return config_type.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(_first_problem(error, config_type)) from error
 
 
-def _set_field(fields: dict[str, Any], override: str) -> None:
+def set_field(fields: dict[str, Any], override: str) -> None:
+    """Put the value of ``a.b=value``, read as YAML, into nested ``fields``. Raises ``ConfigError``."""
     dotted, separator, text = override.partition("=")
     if not separator or not dotted:
         raise ConfigError(f"--set {override!r} is not of the form a.b=value")
@@ -99,4 +100,5 @@ def _first_problem(error: ValidationError, config_type: type[BaseModel]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     near = difflib.get_close_matches(name, list(config_type.model_fields), n=1)
     suggestion = f"; did you mean {near[0]}?" if near and problem["type"] == "extra_forbidden" else ""
-    return f"setting {name}: {problem['msg'].lower()}{suggestion}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"setting {name}: {message.lower()}{suggestion}" if name else message

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,20 +16,44 @@ from stages.common.checkpoint import (
     load_emotion_classifier,
     load_latent_space,
     load_model_info,
+    load_noisy_classifier,
     load_schedule_config,
+    require_latents,
 )
 from stages.common.emotions import EMOTIONS
-from stages.common.errors import MissingModelError
-from stages.common.manifest import read_manifest
+from stages.common.errors import BadInputError, MissingModelError
+from stages.common.manifest import Artifact, read_manifest
+from stages.models.bound import bound_x0
+from stages.models.classifier_guidance import classifier_guidance
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
+from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import ForwardProcess, forward_process
-from stages.models.samplers import ddim_invert, ddim_sample, edit_timesteps
+from stages.models.sampler_names import RoundTripName, SamplerName
+from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
 
 DEFAULT_GUIDANCE = 3.0
 NEUTRAL = EMOTIONS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class EditMethod:
+    """How faces go into noise and come back; what is not here is the same for all methods.
+
+    ``guided`` "back" inverts by the plain conditional model. ``guided_levels`` and ``negative_labels`` (B,) are those
+    of ``classifier_free_guidance``, both ways; ``classifier_scale`` is that of classifier guidance, on the way back.
+    """
+
+    sampler: RoundTripName = "ddim"
+    guided: Literal["both", "back"] = "both"
+    guided_levels: tuple[int, int] | None = None
+    negative_labels: Tensor | None = None
+    classifier_scale: float = 0.0
+
+
+THESIS_METHOD = EditMethod()
 
 
 class EditedBatch(NamedTuple):
@@ -50,10 +74,18 @@ class Editor:
     info: ModelInfo
     artifact_id: str
     device: str
+    guide: NoisyClassifier | None = None
+    guide_id: str | None = None
 
     @property
     def size_px(self) -> int:
         return self.first_stage.config.size_px
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one picture's latents."""
+        config = self.denoiser.config
+        return config.latent_channels, config.latent_size, config.latent_size
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -81,24 +113,78 @@ class Editor:
         strength: int,
         steps: int,
         guidance_scale: Tensor,
+        method: EditMethod = THESIS_METHOD,
     ) -> EditedBatch:
-        """DDIM inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
+        """Inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
 
-        ``steps`` network evaluations each way. Each face's guidance scale (B,) serves both ways.
+        Each face has its own guidance scale (B,).
         """
-        x = images_BCHW.to(self.device)
-        source, target = source_labels.to(self.device), target_labels.to(self.device)
-        scale = guidance_scale.to(self.device)
-        timesteps = edit_timesteps(strength, steps)
-        z0 = self.first_stage.encode(x)
-        as_source, as_target = (
-            classifier_free_guidance(self.denoiser, self.process, labels, scale) for labels in (source, target)
+        z0 = self.first_stage.encode(images_BCHW.to(self.device))
+        scale_there = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
+        as_source = self.predict(source_labels, scale_there, method)
+        as_target = self._guided(
+            self.predict(target_labels, guidance_scale, method), target_labels, method.classifier_scale
         )
-        noise = ddim_invert(as_source, z0, timesteps, self.process.abar_T)
-        edited = ddim_sample(as_target, noise, timesteps, self.process.abar_T)
+        way = ROUND_TRIPS[method.sampler]
+        timesteps = way.timesteps(strength, steps, self.process.abar_T)
+        noise = way.invert(as_source, z0, timesteps, self.process.abar_T)
+        edited = way.sample(as_target, noise, timesteps, self.process.abar_T)
         return EditedBatch(
             self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
         )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        labels: Tensor,
+        noise: Callable[[], Tensor],
+        *,
+        sampler: SamplerName,
+        steps: int,
+        guidance_scale: Tensor,
+        eta: float = 0.0,
+        bound: float | None = None,
+        classifier_scale: float = 0.0,
+    ) -> Tensor:
+        """Pictures (B, 3, ``size_px``, ``size_px``) in -1..1 of these classes (B,), from pure ``noise()``.
+
+        ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way. ``bound`` is the
+        power of ``bound_x0``.
+        """
+        abar_T = self.process.abar_T
+        timesteps = sampler_timesteps(sampler, steps, abar_T)
+        predict = self._guided(self.predict(labels, guidance_scale), labels, classifier_scale)
+        if bound is not None:
+            predict = bound_x0(predict, abar_T, bound)
+        z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
+        return self.first_stage.decode(z).clamp(-1, 1).cpu()
+
+    def predict(self, labels: Tensor, guidance_scale: Tensor, method: EditMethod = THESIS_METHOD) -> Predict:
+        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it."""
+        return classifier_free_guidance(
+            self.denoiser,
+            self.process,
+            labels.to(self.device),
+            guidance_scale.to(self.device),
+            negative_labels_B=None if method.negative_labels is None else method.negative_labels.to(self.device),
+            guided_levels=method.guided_levels,
+        )
+
+    def guided_by(self, classifier: Artifact) -> Editor:
+        """The same model with a classifier for classifier guidance.
+
+        Raises ``BadInputError`` when the classifier knows other latents or another noise schedule.
+        """
+        guide = load_noisy_classifier(classifier.root, self.device)
+        require_latents(self.first_stage, guide.config.latent_channels, guide.config.latent_size)
+        if not torch.equal(forward_process(load_schedule_config(classifier.root)).abar_T, self.process.abar_T.cpu()):
+            raise BadInputError(f"{classifier.root} knows another noise schedule", "Train it with the model's schedule")
+        return replace(self, guide=guide, guide_id=classifier.manifest.artifact_id)
+
+    def _guided(self, predict: Predict, labels: Tensor, scale: float) -> Predict:
+        if self.guide is None or scale == 0:
+            return predict
+        return classifier_guidance(predict, self.guide, self.process, labels.to(self.device), scale)
 
 
 class RecommendsGuidance(Protocol):

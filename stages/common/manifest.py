@@ -36,6 +36,9 @@ class ArtifactKind(StrEnum):
     NOISY_CLASSIFIER = "noisy_classifier"
     MODEL = "model"
     ONNX = "onnx"
+    SAMPLES = "samples"
+    INTERPOLATION = "interpolation"
+    NEIGHBORS = "neighbors"
 
 
 class _Record(BaseModel):

@@ -23,7 +23,10 @@ from stages.common.png_chunks import SIGNATURE, insert_chunks, iter_chunks, text
 PNG_KEYWORD = "facediff"
 PNG_XMP_KEYWORD = "XML:com.adobe.xmp"
 _NAMESPACE = "urn:facediff:provenance:1"
-_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""A photo of which a part was made by a model."""
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""Made by a model altogether."""
 _JPEG_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_SEGMENT_BYTES = 65533
 _OWN_DESCRIPTION = re.compile(rf'<rdf:Description rdf:about="" xmlns:facediff="{_NAMESPACE}"[^>]*/>\s*')
@@ -61,28 +64,30 @@ def read_provenance(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def embed_provenance(encoded: bytes, record: Mapping[str, Any], existing_xmp: bytes = b"") -> bytes:
+def embed_provenance(
+    encoded: bytes, record: Mapping[str, Any], existing_xmp: bytes = b"", *, source_type: str = COMPOSITE
+) -> bytes:
     """A PNG or JPEG without XMP, in memory, with ``record`` added and merged into the XMP packet that its source had.
 
     A source packet that leaves no room in JPEG's 64 KiB is replaced.
     """
     text = json.dumps(record, sort_keys=True, ensure_ascii=False)
-    packet = _merge_xmp(existing_xmp.decode("utf-8", "replace"), text)
+    packet = _merge_xmp(existing_xmp.decode("utf-8", "replace"), text, source_type)
     if encoded.startswith(SIGNATURE):
         return insert_chunks(encoded, [text_chunk(PNG_XMP_KEYWORD, packet), text_chunk(PNG_KEYWORD, text)])
     if encoded.startswith(b"\xff\xd8"):
         content = _JPEG_XMP_HEADER + packet.encode()
         if len(content) > _MAX_SEGMENT_BYTES:
-            content = _JPEG_XMP_HEADER + _merge_xmp("", text).encode()
+            content = _JPEG_XMP_HEADER + _merge_xmp("", text, source_type).encode()
         return _insert_segment(encoded, content)
     raise BadInputError("provenance can be written to PNG and JPEG only", reason="unsupported")
 
 
-def _merge_xmp(packet: str, record_text: str) -> str:
+def _merge_xmp(packet: str, record_text: str, source_type: str) -> str:
     description = (
         f'<rdf:Description rdf:about="" xmlns:facediff="{_NAMESPACE}"'
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPE}" facediff:provenance="{html.escape(record_text)}"/>\n'
+        f' Iptc4xmpExt:DigitalSourceType="{source_type}" facediff:provenance="{html.escape(record_text)}"/>\n'
     )
     packet = _OTHER_SOURCE_TYPE.sub("", _OWN_DESCRIPTION.sub("", packet))
     before, end, after = packet.rpartition("</rdf:RDF>")

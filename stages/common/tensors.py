@@ -16,14 +16,15 @@ def to_model_range(pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) ->
     return stacked.float().contiguous().div_(127.5).sub_(1)
 
 
-def to_pictures(x_BCHW: Tensor) -> NDArray[np.uint8]:
-    """Float -1..1 (B, 3, H, W), clipped, to uint8 (B, H, W, 3)."""
-    scaled = ((x_BCHW.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.asarray(scaled.permute(0, 2, 3, 1).cpu().numpy(), dtype=np.uint8)
+def from_model_range(images_BCHW: Tensor) -> NDArray[np.uint8]:
+    """Pictures in -1..1 (B, 3, H, W), clamped and rounded to uint8 (B, H, W, 3)."""
+    scaled = (images_BCHW.detach().float().clamp(-1, 1) + 1) * 127.5
+    return np.asarray(scaled.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy())
 
 
 def to_grid(x_BCHW: Tensor, columns: int) -> NDArray[np.uint8]:
     """Float -1..1 pictures (B, 3, H, W) as one RGB picture (H', W', 3), row by row."""
-    pictures = np.pad(to_pictures(x_BCHW), ((0, -len(x_BCHW) % columns), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    missing = -len(x_BCHW) % columns
+    pictures = np.pad(from_model_range(x_BCHW), ((0, missing), (1, 1), (1, 1), (0, 0)), constant_values=255)
     rows = pictures.reshape(-1, columns, *pictures.shape[1:])
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import guidance_for
+from stages.common.editor import EditMethod, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
@@ -23,8 +24,6 @@ from stages.common.tensors import to_model_range
 from stages.edit.blend import blend_face, make_face_mask
 from stages.edit.config import EditConfig
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
-
-_LEAST_SCORE_SHARE = 0.2
 
 
 class EditedBatch(Protocol):
@@ -46,6 +45,8 @@ class FaceEditor(Protocol):
     @property
     def artifact_id(self) -> str: ...
     @property
+    def guide_id(self) -> str | None: ...
+    @property
     def recommended_guidance(self) -> Mapping[str, float]: ...
 
     def classify(self, images_BCHW: torch.Tensor) -> torch.Tensor: ...
@@ -59,6 +60,7 @@ class FaceEditor(Protocol):
         strength: int,
         steps: int,
         guidance_scale: torch.Tensor,
+        method: EditMethod,
     ) -> EditedBatch: ...
 
 
@@ -91,8 +93,8 @@ class EditResult:
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
-    for emotion in (config.emotion, config.source):
-        if emotion != "auto" and emotion not in editor.supported:
+    for emotion in (config.emotion, config.source, config.negative):
+        if emotion not in {"auto", "null", "source"} and emotion not in editor.supported:
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
 
@@ -116,6 +118,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
         strength=config.strength,
         steps=config.steps,
         guidance_scale=torch.tensor(guidance),
+        method=edit_method(config, sources),
     )
     edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
@@ -143,17 +146,21 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     return EditResult(stored, edits, _provenance(photo, editor, config, edits))
 
 
-def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
-    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first.
+def edit_method(config: EditConfig, sources: Sequence[str]) -> EditMethod:
+    """The settings that say how, for faces with these source labels."""
+    negative = [source if config.negative == "source" else config.negative for source in sources]
+    return EditMethod(
+        sampler=config.sampler,
+        guided=config.guided,
+        guided_levels=config.guided_levels,
+        classifier_scale=config.classifier_scale,
+        negative_labels=None if config.negative == "null" else torch.tensor([EMOTIONS.index(n) for n in negative]),
+    )
 
-    Finds that score far below the best one are taken for folds of cloth and the like, and left out.
-    """
-    if not faces:
-        raise BadInputError(
-            f"no face found in {photo.path}", "Is it turned away, covered, or very small?", reason="no face"
-        )
-    best_score = max(face.score for face in faces)
-    likely = [face for face in faces if face.score >= _LEAST_SCORE_SHARE * best_score]
+
+def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
+    """The faces to edit. Numbers count from the left, starting at 1; ``faces`` come largest first."""
+    likely = likely_faces(faces, photo.path)
     if config.face == "largest":
         return [likely[0]]
     from_left = sorted(likely, key=lambda face: face.box_xyxy[0])
@@ -196,6 +203,7 @@ def _provenance(photo: Photo, editor: FaceEditor, config: EditConfig, faces: Seq
         **describe_tool(),
         "stage": "edit",
         "model": editor.artifact_id,
+        "classifier": editor.guide_id,
         "source_sha256": photo.sha256,
         "emotion": config.emotion,
         "seed": config.seed,

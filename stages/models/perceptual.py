@@ -105,6 +105,11 @@ class LpipsDistance(nn.Module):
         distance: Tensor = self.network(x_BCHW, y_BCHW).mean()
         return distance
 
+    def deepest_features(self, images_BCHW: Tensor) -> Tensor:
+        """The last of the backbone's feature maps that the distance compares; images in -1..1."""
+        features: Tensor = self.network.net(self.network.scaling_layer(images_BCHW))[-1]
+        return features
+
 
 def _unit(features_BCHW: Tensor) -> Tensor:
     features = features_BCHW.float()

@@ -129,6 +129,64 @@ def test_the_model_edits_a_photo_and_only_the_face(
     assert [child["id"] for child in picture["inputs"]] == [result["artifact_id"]]
 
 
+def test_the_model_makes_faces_and_their_neighbours_are_found(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make = ("synthesize", "--model", runs / "model", "--device", "cpu", "--steps", 3, "--count", 2, "--seed", 5)
+    planned = output_of(capsys, *make, "--out", tmp_path / "faces", "--dry-run")
+    assert planned["config"]["steps"] == 3
+    assert not (tmp_path / "faces").exists()
+    made = output_of(capsys, *make, "--out", tmp_path / "faces")
+    assert made["counts"]["ok"] == 2 * len(EMOTIONS)
+    assert output_of(capsys, *make, "--out", tmp_path / "faces")["up_to_date"]
+    one = ("--emotion", "happy", "--first", 1, "--count", 1, "--batch", 1, "--out", tmp_path / "one")
+    facediff(*make, *one)
+    assert (tmp_path / "one/happy/000001.png").read_bytes() == (tmp_path / "faces/happy/000001.png").read_bytes()
+    tree = output_of(capsys, "manifest", "lineage", tmp_path / "faces")
+    assert list(stages_of(tree)) == ["synthesize"]
+    assert list(stages_of(tree)["synthesize"]) == ["bundle"]
+
+    search = ("neighbors", tmp_path / "faces", "--data", runs / "shards", "--space", "pixels", "--k", 3)
+    found = output_of(capsys, *search, "--device", "cpu", "--out", tmp_path / "neighbors")
+    assert 0 < found["metrics"]["pixels"]["nearest"] < 2
+    for name in ("faces", "neighbors"):
+        assert output_of(capsys, "manifest", "verify", tmp_path / name)["problems"] == []
+
+
+def test_two_photos_have_faces_between_them(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, flip in (("a.png", False), ("b.png", True)):
+        portrait = data.astronaut()
+        Image.fromarray(portrait[:, ::-1] if flip else portrait).save(tmp_path / name)
+    between = ("interpolate", tmp_path / "a.png", tmp_path / "b.png", "--model", runs / "model", "--device", "cpu")
+    made = output_of(capsys, *between, "--steps", 2, "--positions", 3, "--eta", 0, "--out", tmp_path / "out")
+    assert made["counts"]["ok"] == 3
+    assert {path.name for path in (tmp_path / "out").glob("eta-0.*")} == {"eta-0.png", "eta-0.gif", "eta-0.mp4"}
+    assert output_of(capsys, "manifest", "verify", tmp_path / "out")["problems"] == []
+
+
+def test_an_edit_by_another_way(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(data.astronaut()).save(tmp_path / "portrait.png")
+    edit = (
+        "edit",
+        tmp_path / "portrait.png",
+        "-e",
+        "happy",
+        "--model",
+        runs / "model",
+        "--device",
+        "cpu",
+        "--steps",
+        3,
+    )
+    pictures = []
+    for number, way in enumerate([(), ("--sampler", "dpmpp-2m", "--set", "guided=back")]):
+        output_of(capsys, *edit, *way, "--guidance", 3, "--out", tmp_path / f"{number}.png")
+        pictures.append(np.asarray(Image.open(tmp_path / f"{number}.png")).tobytes())
+    assert len(set(pictures)) == 2
+    assert main([*map(str, edit), "--set", "guided=there"]) == 2
+    assert "--set guided" in capsys.readouterr().err
+
+
 def test_what_the_model_has_not_learned_is_refused(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

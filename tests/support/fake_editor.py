@@ -26,6 +26,7 @@ class FakeEditor:
     size_px: int = 128
     supported: tuple[str, ...] = ("neutral", "happy", "sad")
     artifact_id: str = "f" * 64
+    guide_id: str | None = None
     recommended_guidance: dict[str, float] = field(default_factory=lambda: {"sad": 2.0})
     seen: list[dict[str, object]] = field(default_factory=list)
     sees: str = "neutral"
@@ -47,12 +48,14 @@ class FakeEditor:
         strength: int,
         steps: int,
         guidance_scale: torch.Tensor,
+        method: object,
     ) -> FakeBatch:
         self.seen.append(
             {
                 "sources": source_labels.tolist(),
                 "targets": target_labels.tolist(),
                 "guidance": guidance_scale.tolist(),
+                "method": method,
             }
         )
         reconstruction = images_BCHW * 0.8

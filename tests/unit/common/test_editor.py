@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.tiny_model import train_tiny_model
 
-from stages.common.editor import load_editor
+from stages.common.editor import EditMethod, load_editor
 from stages.common.errors import MissingModelError
 
 SOURCE, TARGET = torch.tensor([0, 0]), torch.tensor([1, 2])
@@ -63,6 +63,45 @@ def test_each_face_has_its_own_guidance(editor, faces):
     # The batch is computed together, so that sums are added in the same order.
     torch.testing.assert_close(edited(3.0, 6.0)[0], edited(3.0, 3.0)[0])
     torch.testing.assert_close(edited(3.0, 6.0)[1], edited(6.0, 6.0)[1])
+
+
+def edited_by(editor, faces, **method):
+    return editor.edit(
+        faces, SOURCE, TARGET, strength=600, steps=4, guidance_scale=torch.full((2,), 3.0), method=EditMethod(**method)
+    ).edited
+
+
+def test_methods_differ_and_the_default_is_the_first(editor, faces):
+    plain = editor.edit(faces, SOURCE, TARGET, strength=600, steps=4, guidance_scale=torch.full((2,), 3.0)).edited
+    assert torch.equal(edited_by(editor, faces, sampler="ddim"), plain)
+    others = [
+        edited_by(editor, faces, sampler="exact"),
+        edited_by(editor, faces, sampler="dpmpp-2m"),
+        edited_by(editor, faces, sampler="thesis"),
+        edited_by(editor, faces, guided="back"),
+        edited_by(editor, faces, guided_levels=(100, 300)),
+        edited_by(editor, faces, negative_labels=SOURCE),
+    ]
+    for i, one in enumerate(others):
+        assert all(not torch.allclose(one, other, atol=1e-6) for other in [plain, *others[:i]])
+
+
+def test_a_method_without_effect_changes_nothing(editor, faces):
+    plain = edited_by(editor, faces)
+    assert torch.equal(edited_by(editor, faces, guided_levels=(1, 999)), plain)
+    null = torch.full((2,), editor.denoiser.null_class)
+    assert torch.equal(edited_by(editor, faces, negative_labels=null), plain)
+
+
+@pytest.mark.parametrize("sampler", ["exact", "dpmpp-2m"])
+def test_the_same_label_comes_back_nearer_than_by_ddim(editor, faces, sampler):
+    def lost(name):
+        batch = editor.edit(
+            faces, SOURCE, SOURCE, strength=500, steps=20, guidance_scale=torch.ones(2), method=EditMethod(sampler=name)
+        )
+        return (batch.edited - batch.reconstruction).norm()
+
+    assert lost(sampler) <= lost("ddim")
 
 
 def test_classes_are_probabilities(editor, faces):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from support.fake_editor import FakeDetector, FakeEditor, make_face
 
+from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.progress import SilentProgress
 from stages.edit.batch import count_outcomes, edit_files
@@ -94,7 +95,9 @@ def test_a_face_that_is_not_there(photo_path):
         assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("fields", [{"emotion": "fear"}, {"emotion": "happy", "source": "fear"}])
+@pytest.mark.parametrize(
+    "fields", [{"emotion": "fear"}, {"emotion": "happy", "source": "fear"}, {"emotion": "happy", "negative": "fear"}]
+)
 def test_an_emotion_not_learned_is_a_usage_error_that_lists_what_is(photo_path, fields):
     with pytest.raises(ConfigError, match=r"fear\. It can do: neutral, happy, sad"):
         edit_photo(load_photo(photo_path), FakeEditor(), FakeDetector(), EditConfig(**fields))
@@ -115,6 +118,8 @@ def test_an_emotion_not_learned_is_a_usage_error_that_lists_what_is(photo_path, 
         {"source": "nobody"},
         {"blend": "mix"},
         {"unknown": 1},
+        {"sampler": "euler"},
+        {"negative": "nobody"},
     ],
 )
 def test_wrong_settings_are_named(fields):
@@ -122,6 +127,26 @@ def test_wrong_settings_are_named(fields):
         make_edit_config(**{"emotion": "happy", **fields})
     assert "\n" not in str(caught.value)
     assert next(iter(fields)) in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["guided=there", "guided_levels=[300, 50]", "negative=nobody", "unknown=1", "x"])
+def test_wrong_values_of_set_are_named(setting):
+    with pytest.raises(ConfigError, match=rf"--set '?{setting.partition('=')[0]}"):
+        make_edit_config((setting,), emotion="happy")
+
+
+def test_the_method_reaches_the_model(photo_path):
+    editor = FakeEditor()
+    settings = ("guided=back", "guided_levels=[50, 300]", "negative=source")
+    config = make_edit_config(settings, emotion="happy", sampler="dpmpp-2m")
+    record = edit_photo(load_photo(photo_path), editor, FakeDetector(), config).provenance
+    method = editor.seen[0]["method"]
+    assert (method.sampler, method.guided, method.guided_levels) == ("dpmpp-2m", "back", (50, 300))
+    assert method.negative_labels.tolist() == [EMOTIONS.index("neutral")]
+    assert record["settings"]["sampler"] == "dpmpp-2m"
+    named = edit_photo(load_photo(photo_path), editor, FakeDetector(), EditConfig(emotion="happy", negative="unhappy"))
+    assert editor.seen[1]["method"].negative_labels.tolist() == [EMOTIONS.index("sad")]
+    assert named.provenance["settings"]["negative"] == "sad"
 
 
 def test_synonyms_become_canonical():

@@ -68,3 +68,17 @@ def test_every_sample_has_its_own_scale_and_label(denoiser, z):
 def test_the_time_step_reaches_both_branches(denoiser, z):
     later = predict(denoiser, z, [2.0] * 3, t=100)
     torch.testing.assert_close(later - predict(denoiser, z, [2.0] * 3, t=0), torch.full_like(z, 100.0))
+
+
+def test_a_negative_label_takes_the_place_of_null(denoiser, z):
+    negative = torch.tensor([0, 3, 2])
+    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), negative_labels_B=negative)
+    torch.testing.assert_close(guided(z, 7).eps, -2 * alone(z, negative) + 3 * alone(z, LABELS))
+    assert denoiser.batches == [[0, 3, 2, 1, 5, 2]]
+
+
+@pytest.mark.parametrize(("t", "scale"), [(99, 1.0), (100, 3.0), (300, 3.0), (301, 1.0)])
+def test_guidance_is_limited_to_its_levels(denoiser, z, t, scale):
+    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), guided_levels=(100, 300))
+    torch.testing.assert_close(guided(z, t).eps, predict(FakeDenoiser(), z, [scale] * 3, t))
+    assert len(denoiser.batches[0]) == (6 if scale > 1 else 3)

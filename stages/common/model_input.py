@@ -1,0 +1,44 @@
+"""A model as an input of a stage: a release, or what ``train ldm`` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stages.common.editor import Editor, load_editor
+from stages.common.emotions import parse_emotion
+from stages.common.errors import ConfigError, MissingModelError
+from stages.common.manifest import Artifact, ArtifactKind
+
+MODEL_ROLES: Mapping[str, ArtifactKind] = {"model": ArtifactKind.MODEL, "ldm": ArtifactKind.LATENT_DIFFUSION}
+"""The roles of a stage that takes exactly one of them."""
+GUIDE_ROLES: Mapping[str, ArtifactKind] = {"classifier": ArtifactKind.NOISY_CLASSIFIER}
+"""The role of a stage that can be guided by a classifier."""
+
+
+def as_model_input(model: Artifact) -> dict[str, Artifact]:
+    """The artifact under the role of its kind. Raises ``MissingModelError`` when it cannot make latents."""
+    for role, kind in MODEL_ROLES.items():
+        if model.manifest.kind is kind:
+            return {role: model}
+    raise MissingModelError(
+        f"{model.root} holds {model.manifest.kind.value}, which makes no faces", "Give a model, or what train ldm wrote"
+    )
+
+
+def model_of(inputs: Mapping[str, Artifact]) -> Artifact:
+    return next(inputs[role] for role in MODEL_ROLES if role in inputs)
+
+
+def load_model(inputs: Mapping[str, Artifact], device: str) -> Editor:
+    """The model among the inputs, with the classifier among them if there is one."""
+    editor = load_editor(model_of(inputs).root, device)
+    return editor.guided_by(inputs["classifier"]) if "classifier" in inputs else editor
+
+
+def supported_emotions(wanted: tuple[str, ...], supported: tuple[str, ...]) -> tuple[str, ...]:
+    """``wanted`` by their canonical names, or all where none is. Raises ``ConfigError`` for one not learned."""
+    names = tuple(map(parse_emotion, wanted))
+    for name in names:
+        if name not in supported:
+            raise ConfigError(f"the model has not learned {name}", "It can do: " + ", ".join(supported))
+    return names or supported
