@@ -14,6 +14,7 @@ from facediff_cli.reporting import print_error
 _GROUPS = {
     "preprocess": "Turn photos into aligned faces.",
     "train": "Train the networks.",
+    "eval": "Measure models, and pictures that any system made.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check and describe models.",
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stages.common.config import StageConfig
-    from stages.common.manifest import Artifact, Manifest
+    from stages.common.manifest import Artifact, ArtifactKind, Manifest
     from stages.common.plan import Plan
     from stages.common.stage import StageSpec
 
@@ -33,8 +33,11 @@ def run_stage(
     device: str = "cpu",
     dry_run: bool = False,
     as_json: bool = False,
+    show: Callable[[Artifact, bool], None] | None = None,
 ) -> None:
     """Plan ``spec`` if ``dry_run`` (nothing is written), else execute it, and print the plan or the result.
+
+    ``show`` prints the artifact, told whether it was up to date; by default ``show_artifact`` does.
 
     The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run leaves with the
     code of the run itself when ``out`` cannot be used.
@@ -65,7 +68,11 @@ def run_stage(
             progress=progress,
             should_stop=should_stop,
         )
-    show_artifact(artifact, as_json, up_to_date=planned.status is PlanStatus.UP_TO_DATE)
+    up_to_date = planned.status is PlanStatus.UP_TO_DATE
+    if show:
+        show(artifact, up_to_date)
+    else:
+        show_artifact(artifact, as_json, up_to_date=up_to_date)
 
 
 def _named(out: Path) -> Path:
@@ -78,6 +85,20 @@ def load_input(path: Path, kind: str) -> Artifact:
     from stages.common.manifest import ArtifactKind, load_artifact
 
     return load_artifact(path, ArtifactKind(kind))
+
+
+def role_of(artifact: Artifact, roles: Mapping[str, ArtifactKind], hint: str = "") -> str:
+    """The role that an artifact of this kind has in a stage that takes one of several kinds.
+
+    Raises ``BadInputError`` when there is none.
+    """
+    from stages.common.errors import BadInputError
+
+    for role, kind in roles.items():
+        if artifact.manifest.kind is kind:
+            return role
+    kinds = " or ".join(kind.value for kind in roles.values())
+    raise BadInputError(f"{artifact.root} holds {artifact.manifest.kind.value}, but {kinds} is needed here", hint)
 
 
 def resolve_device(name: str) -> str:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from stages.common.errors import MissingModelError
+from stages.common.weights import cache_folder
 
+_SQUEEZENET_FILE = "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _FIRES = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}
 """Keras fire number -> index in ``torchvision.models.squeezenet1_1().features``."""
 
@@ -20,6 +22,11 @@ _LAYERS = {
         for part in ("squeeze1x1", "expand1x1", "expand3x3")
     },
 }
+
+
+def squeezenet_file() -> Path:
+    """Where the model store keeps the no-top Keras SqueezeNet 1.1; it may not be there."""
+    return cache_folder() / "squeezenet" / _SQUEEZENET_FILE
 
 
 def load_squeezenet_keras(path: Path) -> dict[str, Tensor]:

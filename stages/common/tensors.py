@@ -14,3 +14,9 @@ def to_model_range(pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) ->
     """uint8 pictures 0..255, (B, H, W, 3) or B of (H, W, 3), to float32 -1..1 (B, 3, H, W), contiguous."""
     stacked = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2)
     return stacked.float().contiguous().div_(127.5).sub_(1)
+
+
+def to_pictures(images_BCHW: Tensor) -> NDArray[np.uint8]:
+    """The inverse of ``to_model_range``: -1..1 (B, 3, H, W), clamped and rounded, to uint8 (B, H, W, 3)."""
+    scaled = (images_BCHW.detach().float().clamp(-1, 1) + 1) * 127.5
+    return np.ascontiguousarray(scaled.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())

@@ -10,19 +10,17 @@ from torch import nn
 from stages.common.checkpoint import save_first_stage
 from stages.common.errors import MissingModelError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
-from stages.common.perceptual_weights import load_squeezenet_keras
+from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
 from stages.common.shards import ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.tensors import to_model_range
 from stages.common.training import fit
-from stages.common.weights import cache_folder
 from stages.models.first_stage import FirstStage, build_first_stage
 from stages.models.perceptual import LpipsDistance, PerceptualDistance
 from stages.vqgan.config import VqganConfig
 from stages.vqgan.trainer import VqganTrainer
 
 _SCALE_SAMPLES = 512
-_SQUEEZENET_FILE = "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
 def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
@@ -51,7 +49,7 @@ def _perceptual(config: VqganConfig) -> nn.Module | None:
     if config.perceptual == "none":
         return None
     if config.perceptual == "squeezenet":
-        return PerceptualDistance(load_squeezenet_keras(cache_folder() / "squeezenet" / _SQUEEZENET_FILE))
+        return PerceptualDistance(load_squeezenet_keras(squeezenet_file()))
     try:
         return LpipsDistance("vgg")
     except LookupError as error:
