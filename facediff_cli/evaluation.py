@@ -52,7 +52,8 @@ def resolve_evaluation(
         for name, value in given.items()
         if value is not None
     ]
-    X
+    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *options])
+    return settle_metrics(resolved)
 
 
 def metric_names(metrics: str | None) -> list[str] | None:

@@ -147,9 +147,10 @@ def pair_up(name: str, source: Path, edited: Path, target: str | None) -> list[P
     Raises ``BadInputError`` unless each folder has exactly the sources' names.
     """
     sources = list_pictures(source)
-    folders: Mapping[str | None, Path] = {target: edited}
+    folders: dict[str | None, Path] = {}
     if target is None:
-        folders = {**by_emotion(edited)} or folders
+        folders.update(by_emotion(edited))
+    folders = folders or {target: edited}
     pairs = []
     for emotion, folder in folders.items():
         results = list_pictures(folder)
