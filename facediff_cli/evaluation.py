@@ -47,6 +47,9 @@ def resolve_evaluation(
     """Preset or file, then ``--set``, then the command's own options; and ``auto`` metrics become what is here."""
     import yaml
 
+    from stages.common.config import resolve_config
+    from stages.evaluate.registry import settle_metrics
+
     options = [
         f"{name}={yaml.safe_dump(value, default_flow_style=True, width=10**6)}"
         for name, value in given.items()
