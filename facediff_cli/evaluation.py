@@ -51,7 +51,7 @@ def resolve_evaluation(
     from stages.evaluate.registry import settle_metrics
 
     options = [
-        f"{name}={yaml.safe_dump(value, default_flow_style=True, width=10**6)}"
+        f"{name}={yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)}"
         for name, value in given.items()
         if value is not None
     ]

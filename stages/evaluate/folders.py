@@ -16,7 +16,7 @@ from stages.common.images import PHOTO_SUFFIXES, read_rgb
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.evaluate.config import FoldersConfig
-from stages.evaluate.judging import Judge, confusion, face_notes
+from stages.evaluate.judging import Judge, Subject, confusion, face_notes
 from stages.evaluate.table import MEAN, Row, SampleRow, Table, columns_of, require_finite, summarize, write_results
 
 SOURCE = "source"
@@ -41,6 +41,7 @@ def run(config: FoldersConfig, inputs: Mapping[str, Artifact], context: RunConte
     source = inputs[SOURCE].root
     pairs = {name: pair_up(name, source, inputs[name].root, target) for name, target in config.targets.items()}
     judge = Judge(config.metrics, inputs[OWN].root if OWN in inputs else None, context.device)
+    known: dict[str, list[Subject]] = {}
     rows: list[SampleRow] = []
     table_rows: list[Row] = []
     with context.progress.task("pictures", sum(map(len, pairs.values()))) as task:
@@ -49,7 +50,7 @@ def run(config: FoldersConfig, inputs: Mapping[str, Artifact], context: RunConte
             for pair in of_system:
                 if context.should_stop():
                     raise Interrupted("stopped", "Give the same command again to start over")
-                made.append({"system": name, **_measure(judge, source, inputs[name].root, pair)})
+                made.append({"system": name, **_measure(judge, known, source, inputs[name].root, pair)})
                 task.advance()
             require_finite(made, config.metrics)
             table_rows += _summarize(name, made, config.metrics)
@@ -167,7 +168,7 @@ def _require_same_names(what: str, sources: Iterable[str], results: Iterable[str
     if lacking:
         parts.append(f"{len(lacking)} of {len(wanted)} sources have no edited picture ({_some(lacking)})")
     if extra:
-        parts.append(f"{len(extra)} edited pictures have no source ({_some(extra)})")
+        parts.append(f"{len(extra)} edited picture(s) have no source ({_some(extra)})")
     if parts:
         raise BadInputError(f"{what}: {'; '.join(parts)}", "Compare the same pictures for every system")
 
@@ -176,7 +177,10 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def _measure(judge: Judge, source_root: Path, edited_root: Path, pair: Pair) -> SampleRow:
+def _measure(
+    judge: Judge, known: dict[str, list[Subject]], source_root: Path, edited_root: Path, pair: Pair
+) -> SampleRow:
+    """The row of one pair; ``known`` keeps what was found in a source for its other edits."""
     before, after = read_rgb(source_root / pair.source), read_rgb(edited_root / pair.edited)
     if before.shape != after.shape:
         sizes = [f"{picture.shape[1]} x {picture.shape[0]}" for picture in (before, after)]
@@ -185,7 +189,9 @@ def _measure(judge: Judge, source_root: Path, edited_root: Path, pair: Pair) -> 
             "Bring both to one size first",
         )
     sources = before[np.newaxis]
-    (values,) = judge(judge.prepare(sources), sources, after[np.newaxis], pair.target)
+    if pair.key not in known:
+        known[pair.key] = judge.prepare(sources)
+    (values,) = judge(known[pair.key], sources, after[np.newaxis], pair.target)
     return {"sample_key": pair.key, "target": pair.target, **values}
 
 

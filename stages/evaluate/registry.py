@@ -77,7 +77,7 @@ METRICS: Mapping[str, Metric] = {
     "precision": Metric("precision", "higher", lambda: _fidelity(VGG16), stand_in="precision_squeezenet"),
     "recall": Metric("recall", "higher", lambda: _fidelity(VGG16), stand_in="recall_squeezenet"),
     "fd_squeezenet": Metric("FD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
-    "kd_squeezenet": Metric("KD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=5),
+    "kd_squeezenet": Metric("KD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
     "precision_squeezenet": Metric("precision (SqueezeNet)", "higher", _squeezenet_fidelity),
     "recall_squeezenet": Metric("recall (SqueezeNet)", "higher", _squeezenet_fidelity),
 }
