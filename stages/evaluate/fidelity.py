@@ -107,12 +107,20 @@ def compare_sets(
         names = [name for name in metrics if name in group]
         if names:
             how: dict[str, Any] = {"seed": seed, "device": device, "batch_size": batch_size}
-            values = _calculate(generated, real, names, extractor=extractor, weights=weights, **how)
+            try:
+                values = _calculate(generated, real, names, extractor=extractor, weights=weights, **how)
+            except np.linalg.LinAlgError as error:
+                raise _not_numbers(generated, real) from error
             found |= {name: values[_METRIC_KEYS[_FIDELITY_NAMES.get(name, name)]] for name in names}
-    wrong = [name for name, value in found.items() if not np.isfinite(value)]
-    if wrong:
-        raise BadInputError(f"{wrong[0]} of {generated.name} and {real.name} is not a number", "Are pictures damaged?")
+    if not np.isfinite(list(found.values())).all():
+        raise _not_numbers(generated, real)
     return found
+
+
+def _not_numbers(generated: PictureSet, real: PictureSet) -> BadInputError:
+    return BadInputError(
+        f"the features of {generated.name} or {real.name} are not numbers", "Is a picture or the network damaged?"
+    )
 
 
 def _calculate(

@@ -86,8 +86,8 @@ METRICS: Mapping[str, Metric] = {
 def settle_metrics(config: ConfigT) -> ConfigT:
     """``auto`` becomes what can be measured on this machine, stand-ins under their own names, and why the rest cannot.
 
-    Raises ``MissingModelError`` for a metric that is asked for by name and lacks something, ``ConfigError`` for one
-    that this command does not measure.
+    Raises ``MissingModelError`` for a metric that is asked for by name and lacks something, and where nothing is left;
+    ``ConfigError`` for a metric that this command does not measure.
     """
     unknown = sorted(set(config.metrics) - {AUTO, *config.measurable})
     if unknown:
@@ -104,4 +104,6 @@ def settle_metrics(config: ConfigT) -> ConfigT:
     stand_ins = [METRICS[name].stand_in for name in missing]
     found += [name for name in stand_ins if name in config.measurable and not METRICS[name].why_missing()]
     ordered = tuple(name for name in config.measurable if name in found)
+    if not ordered:
+        raise MissingModelError(f"nothing can be measured here: {'; '.join(dict.fromkeys(missing.values()))}")
     return config.model_copy(update={"metrics": ordered, "missing": missing})
