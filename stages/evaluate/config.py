@@ -14,7 +14,10 @@ AUTO = "auto"
 EDIT_TARGETS = ("happy", "sad", "surprise", "fear", "disgust", "anger")
 """The thesis's six: all but neutral and contempt."""
 
-_PAIRED = ("accuracy_own", "accuracy_fer2013", "psnr", "ssim", "l1", "lpips", "squeezenet", "csim_dlib")
+_PAIRED = (
+    "accuracy_hsemotion", "accuracy_fer2013", "accuracy_own",
+    "psnr", "ssim", "l1", "lpips", "squeezenet", "csim", "csim_dlib",
+)  # fmt: skip
 
 
 class MetricsConfig(StageConfig):

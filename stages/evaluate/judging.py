@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ from stages.common.face.detect import DlibDetector, Face
 from stages.common.tensors import to_model_range
 from stages.evaluate.fer import Recogniser, haar_like_box
 from stages.evaluate.identity import FaceEmbedder
+from stages.evaluate.onnx import HSEMOTION_LABELS, CosFaceEmbedder, HsEmotion
 from stages.evaluate.pixels import PixelMetrics
 from stages.evaluate.statistics import cosine
 from stages.models.emotion_classifier import EmotionClassifier
@@ -31,19 +32,19 @@ from stages.models.fer_judge import FER_LABELS
 ACCURACY = "accuracy_"
 JUDGED = "judged_"
 _FACE_FOUND = "face_found"
-_IDENTITY = "csim_dlib"
-_NEEDS_A_FACE = frozenset({_IDENTITY, "accuracy_fer2013"})
+_EMBEDDERS: Mapping[str, type[FaceEmbedder | CosFaceEmbedder]] = {"csim": CosFaceEmbedder, "csim_dlib": FaceEmbedder}
+_NEEDS_A_FACE = frozenset({*_EMBEDDERS, "accuracy_fer2013"})
 _USUAL_BOX = (0.125, 0.125, 0.883, 0.883)
 """dlib's box in a face that `preprocess` aligned: the median over test photos, as shares of the width and height."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A source's face, ``found`` by the detector or else taken to be at the usual place, and its identity."""
+    """A source's face, ``found`` by the detector or else at the usual place, and its embeddings by metric."""
 
     face: Face | None = None
     found: bool = True
-    embedding: NDArray[np.float64] | None = None
+    embeddings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class Expert(Protocol):
@@ -64,7 +65,7 @@ class Judge:
         self.pixels = PixelMetrics(metrics, device)
         names = [name.removeprefix(ACCURACY) for name in metrics if name.startswith(ACCURACY)]
         self.experts = {name: _load_expert(name, own, device) for name in names}
-        self._embed = FaceEmbedder() if _IDENTITY in metrics else None
+        self._embedders = {name: _EMBEDDERS[name]() for name in metrics if name in _EMBEDDERS}
         self._detector = DlibDetector() if _NEEDS_A_FACE & set(metrics) else None
 
     def prepare(self, sources_BHWC: NDArray[np.uint8]) -> list[Subject]:
@@ -85,8 +86,8 @@ class Judge:
         values: dict[str, Sequence[Any]] = {k: v.tolist() for k, v in self.pixels(sources_BHWC, edited_BHWC).items()}
         if self._detector:
             values[_FACE_FOUND] = [subject.found for subject in subjects]
-        if self._embed:
-            values[_IDENTITY] = [self._likeness(s, e) for s, e in zip(subjects, edited_BHWC, strict=True)]
+        for name in self._embedders:
+            values[name] = [self._likeness(name, s, e) for s, e in zip(subjects, edited_BHWC, strict=True)]
         for name, expert in self.experts.items():
             probabilities = expert(edited_BHWC, subjects)
             words = [expert.labels[i] for i in probabilities.argmax(axis=1)]
@@ -102,13 +103,12 @@ class Judge:
             return Subject()
         faces = self._detector(rgb)
         face = faces[0] if faces else self._detector.place(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _usual_box(rgb))
-        return Subject(face, bool(faces), self._embed(rgb, face.landmarks) if self._embed else None)
+        embeddings = {name: embed(rgb, face.landmarks) for name, embed in self._embedders.items()}
+        return Subject(face, bool(faces), embeddings)
 
-    def _likeness(self, subject: Subject, edited: NDArray[np.uint8]) -> float:
-        assert self._embed is not None
+    def _likeness(self, name: str, subject: Subject, edited: NDArray[np.uint8]) -> float:
         assert subject.face is not None
-        assert subject.embedding is not None
-        return cosine(subject.embedding, self._embed(edited, subject.face.landmarks))
+        return cosine(subject.embeddings[name], self._embedders[name](edited, subject.face.landmarks))
 
 
 def confusion(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -155,7 +155,21 @@ class Fer2013:
         return self._recogniser(list(pictures_BHWC), boxes)
 
 
+class HsEmotionExpert:
+    """The thesis's expert."""
+
+    labels: tuple[str, ...] = HSEMOTION_LABELS
+
+    def __init__(self) -> None:
+        self._network = HsEmotion()
+
+    def __call__(self, pictures_BHWC: NDArray[np.uint8], _subjects: Sequence[Subject]) -> NDArray[np.float32]:
+        return self._network(pictures_BHWC)
+
+
 def _load_expert(name: str, own: Path | None, device: str) -> Expert:
+    if name == "hsemotion":
+        return HsEmotionExpert()
     if name == "fer2013":
         return Fer2013()
     network = load_emotion_classifier(own, device) if own else None

@@ -12,7 +12,7 @@ from stages.common.perceptual_weights import squeezenet_file
 from stages.evaluate.config import AUTO, MetricsConfig
 from stages.evaluate.fer import find_fer_weights
 from stages.evaluate.identity import embedding_weights
-from stages.evaluate.weights import INCEPTION, VGG16, find_weights
+from stages.evaluate.weights import COSFACE, HSEMOTION, INCEPTION, VGG16, find_weights
 from stages.models.perceptual import why_no_lpips
 
 ConfigT = TypeVar("ConfigT", bound=MetricsConfig)
@@ -20,12 +20,14 @@ LPIPS_NET = "alex"
 
 
 def _package(name: str) -> str:
-    return "" if importlib.util.find_spec(name) else f"the package {name} is not installed (facediff[eval])"
+    return "" if importlib.util.find_spec(name) else f"the package {name} is not installed, see facediff[eval]"
 
 
 def _fidelity(file_name: str) -> str:
-    if importlib.util.find_spec("torch_fidelity") is None:
-        return "the package torch-fidelity is not installed (facediff[eval])"
+    return _package("torch_fidelity") or _weights(file_name)
+
+
+def _weights(file_name: str) -> str:
     found = find_weights(file_name) is not None
     return "" if found else f"{file_name} is neither in the model store's weights nor in the torch hub cache"
 
@@ -63,11 +65,13 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "accuracy_own": Metric("accuracy (own classifier)", "higher"),
     "accuracy_fer2013": Metric("accuracy (FER2013)", "higher", _raises(find_fer_weights)),
+    "accuracy_hsemotion": Metric("accuracy (HSEmotion)", "higher", lambda: _weights(HSEMOTION)),
     "psnr": Metric("PSNR dB", "higher", lambda: _package("piq"), digits=2),
     "ssim": Metric("SSIM", "higher", lambda: _package("piq")),
     "l1": Metric("l1", "lower", digits=4),
     "lpips": Metric("LPIPS (AlexNet)", "lower", lambda: why_no_lpips(LPIPS_NET), stand_in="squeezenet"),
     "squeezenet": Metric("SqueezeNet distance", "lower", _squeezenet),
+    "csim": Metric("CSIM (CosFace)", "higher", lambda: _weights(COSFACE), stand_in="csim_dlib"),
     "csim_dlib": Metric("identity cosine (dlib)", "higher", _raises(embedding_weights)),
     "rfid": Metric("rFID", "lower", lambda: _fidelity(INCEPTION), stand_in="rfd_squeezenet", digits=2),
     "rfd_squeezenet": Metric("rFD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),

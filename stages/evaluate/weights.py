@@ -13,6 +13,8 @@ INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 """torch-fidelity's Inception v3, converted from the TensorFlow network that FID is defined by."""
 
 VGG16 = "vgg16-397923af.pth"
+HSEMOTION = "enet_b2_7.onnx"
+COSFACE = "glint360k_cosface_r100.onnx"
 
 
 def find_weights(file_name: str) -> Path | None:
