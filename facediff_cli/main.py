@@ -18,7 +18,7 @@ _GROUPS = {
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check and describe models.",
 }
-_COMMANDS = ("edit", "demo", "run", "shard", "doctor")
+_COMMANDS = ("edit", "demo", "run", "shard", "report", "doctor")
 _UNUSABLE_FILE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

@@ -22,7 +22,8 @@ def print_table(console: Console, table: Table) -> None:
     """Means and half the width of their 95 % intervals, the best of comparable rows in bold; below, what is missing."""
     header = [*table.keys, "samples", *(f"{c.title} {_ARROWS[c.better]}" for c in table.columns)]
     body = [
-        [*_labels(table, row), str(row.samples), *(_with_spread(row, c) for c in table.columns)] for row in table.rows
+        [*row_labels(table, row), str(row.samples), *(format_spread(row, c) for c in table.columns)]
+        for row in table.rows
     ]
     best = best_values(table)
     bold = [[False] * (len(table.keys) + 1) + [(n, c.name) in best for c in table.columns] for n in range(len(body))]
@@ -62,8 +63,11 @@ def to_latex(table: Table) -> str:
         r"\midrule",
     ]
     for number, row in enumerate(table.rows):
-        values = [rf"\textbf{{{_mean(row, c)}}}" if (number, c.name) in best else _mean(row, c) for c in table.columns]
-        lines.append(_latex_line([*(label.translate(_LATEX_SPECIAL) for label in _labels(table, row)), *values]))
+        values = [
+            rf"\textbf{{{format_mean(row, c)}}}" if (number, c.name) in best else format_mean(row, c)
+            for c in table.columns
+        ]
+        lines.append(_latex_line([*(label.translate(_LATEX_SPECIAL) for label in row_labels(table, row)), *values]))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -85,20 +89,23 @@ def best_values(table: Table) -> set[tuple[int, str]]:
     return found
 
 
-def _labels(table: Table, row: Row) -> list[str]:
+def row_labels(table: Table, row: Row) -> list[str]:
+    """A row's labels as text, in the order of the table's keys."""
     labels = [row.labels[key] for key in table.keys]
     return [_NOTHING if label is None else f"{label:g}" if isinstance(label, float) else str(label) for label in labels]
 
 
-def _mean(row: Row, column: Column) -> str:
+def format_mean(row: Row, column: Column) -> str:
+    """The mean in the column's digits; a dash where the metric does not apply."""
     value = row.values.get(column.name)
     return f"{value.mean:.{column.digits}f}" if value else _NOTHING
 
 
-def _with_spread(row: Row, column: Column) -> str:
+def format_spread(row: Row, column: Column) -> str:
+    """The mean, and half the width of its 95 % interval if it has one."""
     value = row.values.get(column.name)
     if value is None or value.interval_95 is None:
-        return _mean(row, column)
+        return format_mean(row, column)
     low, high = value.interval_95
     return f"{value.mean:.{column.digits}f} ±{(high - low) / 2:.{column.digits}f}"
 
@@ -110,7 +117,7 @@ def _latex_line(cells: Sequence[str]) -> str:
 def _print_confusion(console: Console, table: Table, expert: str) -> None:
     rows = [row for row in table.rows if expert in row.judged]
     words = list(dict.fromkeys(word for row in rows for word in row.judged[expert]))
-    body = [[*_labels(table, row), *(f"{row.judged[expert].get(word, 0):.2f}" for word in words)] for row in rows]
+    body = [[*row_labels(table, row), *(f"{row.judged[expert].get(word, 0):.2f}" for word in words)] for row in rows]
     console.print(f"\nWhat {expert} calls them", markup=False, style="bold")
     _print_columns(console, [*table.keys, *words], body, [[False] * (len(table.keys) + len(words))] * len(body))
 
