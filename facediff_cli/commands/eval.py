@@ -197,17 +197,16 @@ def generation(
 
     * `facediff eval generation --generated samples --data runs/shards --out runs/eval-generation`
 
-    * `facediff eval generation --generated samples --data runs/shards --limit 3750 --out runs/eval-40k --latex`
+    * `facediff eval generation --generated samples --data runs/shards --config affectnet-128 --out runs/eval --latex`
     """
     from stages.evaluate.config import GenerationConfig
-    from stages.evaluate.folders import read_pictures
-    from stages.evaluate.generation import GENERATION
+    from stages.evaluate.generation import GENERATION, read_generated
 
     given = {"emotions": emotions, "split": split, "limit": limit, "metrics": metric_names(metrics)}
     run_stage(
         GENERATION,
         resolve_evaluation(GenerationConfig, GENERATION.name, config, settings, given),
-        {"generated": read_pictures(generated), **load_data(data)},
+        {**read_generated(generated), **load_data(data)},
         out,
         seed=seed,
         device=device.value,

@@ -31,6 +31,7 @@ class ArtifactKind(StrEnum):
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"
     MODEL = "model"
+    SAMPLES = "samples"
     EVALUATION = "evaluation"
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from stages.common.errors import MissingModelError
 from stages.common.weights import cache_folder
 
-_SQUEEZENET_FILE = "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _FIRES = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}
 """Keras fire number -> index in ``torchvision.models.squeezenet1_1().features``."""
 
@@ -25,8 +24,8 @@ _LAYERS = {
 
 
 def squeezenet_file() -> Path:
-    """Where the model store keeps the no-top Keras SqueezeNet 1.1; it may not be there."""
-    return cache_folder() / "squeezenet" / _SQUEEZENET_FILE
+    """Where the cache keeps the no-top Keras SqueezeNet 1.1; it may not be there."""
+    return cache_folder() / "squeezenet" / "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
 def load_squeezenet_keras(path: Path) -> dict[str, Tensor]:

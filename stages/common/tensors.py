@@ -16,7 +16,7 @@ def to_model_range(pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) ->
     return stacked.float().contiguous().div_(127.5).sub_(1)
 
 
-def to_pictures(images_BCHW: Tensor) -> NDArray[np.uint8]:
-    """The inverse of ``to_model_range``: -1..1 (B, 3, H, W), clamped and rounded, to uint8 (B, H, W, 3)."""
+def from_model_range(images_BCHW: Tensor) -> NDArray[np.uint8]:
+    """Pictures in -1..1 (B, 3, H, W), clamped and rounded to uint8 (B, H, W, 3)."""
     scaled = (images_BCHW.detach().float().clamp(-1, 1) + 1) * 127.5
-    return np.ascontiguousarray(scaled.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+    return np.asarray(scaled.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy())

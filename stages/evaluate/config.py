@@ -92,7 +92,11 @@ class EditGridConfig(MetricsConfig):
 
 
 class GenerationConfig(MetricsConfig):
-    """``limit``: so many pictures of each emotion on either side. ``emotions`` empty: all that both sides have."""
+    """``limit``: so many pictures of each emotion on either side. ``emotions`` empty: all that are generated.
+
+    ``together_limit``: so many real faces of each emotion where all emotions are taken together (the thesis: 3750), so
+    that the real side is as balanced as the generated one.
+    """
 
     measurable: ClassVar[tuple[str, ...]] = (
         "fid", "kid", "precision", "recall", "is",
@@ -102,6 +106,7 @@ class GenerationConfig(MetricsConfig):
     split: str = "train"
     emotions: tuple[str, ...] = ()
     limit: int | None = Field(default=None, ge=1)
+    together_limit: int | None = Field(default=None, ge=1)
 
     @field_validator("emotions")
     @classmethod

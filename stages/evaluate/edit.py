@@ -20,7 +20,7 @@ from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import UNLABELLED
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
-from stages.common.tensors import to_model_range, to_pictures
+from stages.common.tensors import from_model_range, to_model_range
 from stages.evaluate.config import EDIT_TARGETS, EditGridConfig
 from stages.evaluate.faces import (
     DATA_ROLES,
@@ -147,7 +147,7 @@ class _Sweep:
         rows: list[SampleRow] = []
         shown = [[picture] for picture in pictures]
         made = edit_into_each(self.editor, to_model_range(pictures), labels_B, self.targets, cell)
-        for target, edited in zip(self.targets, map(to_pictures, made), strict=True):
+        for target, edited in zip(self.targets, map(from_model_range, made), strict=True):
             values = self.judge(subjects, pictures, edited, target)
             for n, (index, place) in enumerate(zip(indices, places, strict=True)):
                 what = {"sample_key": self.faces.keys[index], "source": self.sources[place], "target": target}

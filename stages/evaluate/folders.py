@@ -13,7 +13,7 @@ from stages.common.engine import describe_source
 from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.hashing import hash_file, hash_listing
 from stages.common.images import PHOTO_SUFFIXES, read_rgb
-from stages.common.manifest import Artifact, ArtifactKind, Counts
+from stages.common.manifest import PARENTS_NAME, Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.evaluate.config import FoldersConfig
 from stages.evaluate.judging import Judge, Subject, confusion, face_notes
@@ -131,7 +131,7 @@ def by_emotion(root: Path) -> dict[str, Path]:
     Raises ``BadInputError`` for a folder with another name, and two of one emotion.
     """
     found: dict[str, Path] = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name != PARENTS_NAME):
         try:
             emotion = parse_emotion(folder.name)
         except ConfigError as error:

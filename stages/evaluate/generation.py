@@ -11,28 +11,32 @@ from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, Interrupted
 from stages.common.hashing import hash_file, hash_json, hash_listing
 from stages.common.images import read_rgb
-from stages.common.manifest import Artifact, ArtifactKind, Counts
+from stages.common.manifest import MANIFEST_NAME, Artifact, ArtifactKind, Counts, load_artifact
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.evaluate.config import GenerationConfig
 from stages.evaluate.faces import DATA_ROLES, LabelledFaces, choose, data_of, open_faces
 from stages.evaluate.fidelity import PictureSet, compare_sets
-from stages.evaluate.folders import by_emotion, list_pictures
+from stages.evaluate.folders import by_emotion, list_pictures, read_pictures
 from stages.evaluate.table import MEAN, Row, SampleRow, Table, Value, columns_of, write_results
 
 ALL = "all together"
+GENERATED_ROLES = {"generated": ArtifactKind.SOURCE, "samples": ArtifactKind.SAMPLES}
+"""Any folder, or what `synthesize` wrote."""
 
 
 def run(config: GenerationConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """One row an emotion, their mean, and one for all pictures together."""
     faces = open_faces(inputs, config.split)
-    generated = _generated(inputs["generated"].root, config)
+    root = next(inputs[role] for role in GENERATED_ROLES if role in inputs).root
+    generated = _generated(root, config)
     real = {e: _real_indices(faces, EMOTIONS.index(e), config.limit) for e in generated}
     lacking = [emotion for emotion, indices in real.items() if not indices]
     if lacking:
         raise BadInputError(f"the split {config.split!r} has no {lacking[0]} face", "Choose with --emotion")
     pairs = {e: (generated[e], real[e]) for e in generated}
     if len(pairs) > 1:
-        pairs[ALL] = ([p for e in generated for p in generated[e]], [i for e in real for i in real[e]])
+        few = {e: _real_indices(faces, EMOTIONS.index(e), config.together_limit or config.limit) for e in real}
+        pairs[ALL] = ([p for e in generated for p in generated[e]], [i for e in few for i in few[e]])
     rows = []
     with context.progress.task("sets", len(pairs)) as task:
         for name, (paths, indices) in pairs.items():
@@ -50,7 +54,7 @@ def run(config: GenerationConfig, inputs: Mapping[str, Artifact], context: RunCo
         config.missing,
         (f"real faces: {', '.join(f'{e} {len(real[e])}' for e in real)}",),
     )
-    samples = _sample_rows(generated, real, inputs["generated"].root, faces)
+    samples = _sample_rows(generated, real, root, faces)
     write_results(table, samples, context.out)
     return ArtifactDraft(Counts(total=len(samples), ok=len(samples)))
 
@@ -59,11 +63,18 @@ GENERATION = StageSpec(
     "eval_generation",
     1,
     GenerationConfig,
-    {"generated": ArtifactKind.SOURCE},
+    {},
     ArtifactKind.EVALUATION,
     run,
-    optional_inputs=DATA_ROLES,
+    optional_inputs={**GENERATED_ROLES, **DATA_ROLES},
 )
+
+
+def read_generated(root: Path) -> dict[str, Artifact]:
+    """A folder of generated pictures in its role. Raises ``BadInputError``."""
+    if not (root / MANIFEST_NAME).is_file():
+        return {"generated": read_pictures(root)}
+    return {"samples": load_artifact(root, ArtifactKind.SAMPLES)}
 
 
 def _generated(root: Path, config: GenerationConfig) -> dict[str, list[Path]]:

@@ -15,7 +15,7 @@ from stages.common.hashing import hash_json
 from stages.common.images import read_rgb
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
-from stages.common.tensors import to_model_range, to_pictures
+from stages.common.tensors import from_model_range, to_model_range
 from stages.evaluate.config import ReconstructionConfig
 from stages.evaluate.faces import (
     DATA_ROLES,
@@ -104,7 +104,7 @@ def _measure(
                 raise Interrupted("stopped", "Give the same command again to start over")
             pictures = read_batch(faces, indices, first_stage.config.size_px)
             latents = first_stage.encode(to_model_range(pictures).to(context.device))
-            back = to_pictures(first_stage.decode(latents))
+            back = from_model_range(first_stage.decode(latents))
             values = measure(pictures, back)
             for n, index in enumerate(indices):
                 if folder:

@@ -1,16 +1,21 @@
 """Generated faces against real ones, with a random SqueezeNet as the feature extractor."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from stages.common.config import StageConfig
 from stages.common.engine import execute
 from stages.common.errors import BadInputError
+from stages.common.manifest import ArtifactKind, Counts
+from stages.common.stage import ArtifactDraft, StageSpec
 from stages.evaluate import fidelity
 from stages.evaluate.config import GenerationConfig
 from stages.evaluate.fidelity import PictureSet, compare_sets, least_count
 from stages.evaluate.folders import read_pictures
-from stages.evaluate.generation import GENERATION
+from stages.evaluate.generation import GENERATION, read_generated
 from stages.evaluate.table import read_rows, read_table
 
 pytest.importorskip("torch_fidelity")
@@ -90,6 +95,29 @@ def test_sets_that_cannot_be_compared_are_refused(monkeypatch):
     )
     with pytest.raises(BadInputError, match="not numbers"):
         compare_sets(pictures(0), pictures(1), METRICS[:1], seed=0)
+
+
+@pytest.mark.usefixtures("squeezenet")
+def test_samples_that_facediff_made_stay_in_the_lineage(generated, shards, tmp_path):
+    def copy(_config, _inputs, context):
+        shutil.copytree(generated, context.out, dirs_exist_ok=True)
+        return ArtifactDraft(Counts(total=12, ok=12))
+
+    spec = StageSpec("synthesize", 1, StageConfig, {}, ArtifactKind.SAMPLES, copy)
+    samples = execute(spec, StageConfig(), {}, tmp_path / "samples")
+    inputs = {**read_generated(samples.root), "shards": shards}
+    config = GenerationConfig(metrics=METRICS[:1], together_limit=3)
+    artifact = execute(GENERATION, config, inputs, tmp_path / "out")
+    assert {reference.id for reference in artifact.manifest.inputs} >= {samples.manifest.artifact_id}
+    plain = execute(
+        GENERATION,
+        config.model_copy(update={"together_limit": None}),
+        {**read_generated(generated), "shards": shards},
+        tmp_path / "plain",
+    )
+    few, all_faces = (read_table(a).rows for a in (artifact, plain))
+    assert few[:3] == all_faces[:3]
+    assert few[3] != all_faces[3]
 
 
 def test_folders_and_faces_must_match(generated, shards, tmp_path, write_pictures):
