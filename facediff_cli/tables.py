@@ -115,8 +115,10 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 
 def _print_confusion(console: Console, table: Table, expert: str) -> None:
+    from stages.common.emotions import EMOTIONS
+
     rows = [row for row in table.rows if expert in row.judged]
-    words = list(dict.fromkeys(word for row in rows for word in row.judged[expert]))
+    words = [emotion for emotion in EMOTIONS if any(emotion in row.judged[expert] for row in rows)]
     body = [[*row_labels(table, row), *(f"{row.judged[expert].get(word, 0):.2f}" for word in words)] for row in rows]
     console.print(f"\nWhat {expert} calls them", markup=False, style="bold")
     _print_columns(console, [*table.keys, *words], body, [[False] * (len(table.keys) + len(words))] * len(body))

@@ -48,6 +48,9 @@ from stages.evaluate.table import (
 )
 
 BATCH = 16
+UNEDITED = "unedited"
+"""The row that says how often the experts agree with the labels of the faces as they are."""
+
 _KEYS = ("strength", "guidance", "steps", "target")
 
 
@@ -67,12 +70,16 @@ def run(config: EditGridConfig, inputs: Mapping[str, Artifact], context: RunCont
             made.append((cell, of_cell))
             evaluations += used
     naive = sum(cell.naive_evaluations(len(chosen), len(targets)) for cell in cells)
-    rows = [row for _, of_cell in made for row in of_cell]
+    unedited = sweep.unedited() if sweep.judge.experts and config.source == "label" else []
+    rows = [*(row for _, of_cell in made for row in of_cell), *unedited]
     table = Table(
         "Edits",
         _KEYS,
         columns_of(config.metrics),
-        tuple(itertools.chain.from_iterable(_table_rows(cell, of_cell, targets, config) for cell, of_cell in made)),
+        (
+            *itertools.chain.from_iterable(_table_rows(cell, of_cell, targets, config) for cell, of_cell in made),
+            *([summarize(unedited, {**dict.fromkeys(_KEYS), "target": UNEDITED}, config.metrics)] if unedited else ()),
+        ),
         config.missing,
         face_notes(rows),
     )
@@ -139,10 +146,7 @@ class _Sweep:
     def batch(self, places: Sequence[int], cell: Cell) -> tuple[list[SampleRow], list[list[NDArray[np.uint8]]]]:
         """Rows of the faces at these places in ``chosen``, and each face with what became of it."""
         indices = [self.chosen[place] for place in places]
-        pictures = read_batch(self.faces, indices, self.editor.size_px)
-        if indices[0] not in self.subjects:
-            self.subjects.update(zip(indices, self.judge.prepare(pictures), strict=True))
-        subjects = [self.subjects[index] for index in indices]
+        pictures, subjects = self._read(indices)
         labels_B = torch.tensor([EMOTIONS.index(self.sources[place]) for place in places])
         rows: list[SampleRow] = []
         shown = [[picture] for picture in pictures]
@@ -155,6 +159,25 @@ class _Sweep:
                 rows.append({**what, **where, **values[n]})
                 shown[n].append(edited[n])
         return rows, shown
+
+    def unedited(self) -> list[SampleRow]:
+        """What the experts make of the faces as they are; the target is the label."""
+        rows: list[SampleRow] = []
+        for label in sorted(set(self.sources), key=EMOTIONS.index):
+            of_label = [i for i, source in zip(self.chosen, self.sources, strict=True) if source == label]
+            for indices in batches(of_label, BATCH):
+                pictures, subjects = self._read(indices)
+                for index, values in zip(indices, self.judge.recognise(subjects, pictures, label), strict=True):
+                    rows.append({"sample_key": self.faces.keys[index], "source": label, "target": UNEDITED, **values})
+        return rows
+
+    def _read(self, indices: Sequence[int]) -> tuple[NDArray[np.uint8], list[Subject]]:
+        pictures = read_batch(self.faces, indices, self.editor.size_px)
+        unknown = [n for n, index in enumerate(indices) if index not in self.subjects]
+        if unknown:
+            found = self.judge.prepare(pictures[unknown])
+            self.subjects.update(zip([indices[n] for n in unknown], found, strict=True))
+        return pictures, [self.subjects[index] for index in indices]
 
 
 def _finish(

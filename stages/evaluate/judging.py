@@ -88,15 +88,23 @@ class Judge:
             values[_FACE_FOUND] = [subject.found for subject in subjects]
         for name in self._embedders:
             values[name] = [self._likeness(name, s, e) for s, e in zip(subjects, edited_BHWC, strict=True)]
+        rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+        judged = self.recognise(subjects, edited_BHWC, target)
+        return [{**row, **words} for row, words in zip(rows or [{}] * len(judged), judged, strict=True)]
+
+    def recognise(
+        self, subjects: Sequence[Subject], pictures_BHWC: NDArray[np.uint8], target: str | None
+    ) -> list[dict[str, Any]]:
+        """The experts' part of a row, which needs no source."""
+        rows: list[dict[str, Any]] = [{} for _ in subjects]
         for name, expert in self.experts.items():
-            probabilities = expert(edited_BHWC, subjects)
-            words = [expert.labels[i] for i in probabilities.argmax(axis=1)]
             known = target in expert.labels
-            values[ACCURACY + name] = [float(word == target) if known else None for word in words]
-            values[JUDGED + name] = words
-            column = expert.labels.index(target) if target and known else 0
-            values[f"{name}_p_target"] = probabilities[:, column].tolist() if known else [None] * len(words)
-        return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+            for row, chances in zip(rows, expert(pictures_BHWC, subjects), strict=True):
+                word = expert.labels[int(chances.argmax())]
+                row[ACCURACY + name] = float(word == target) if known else None
+                row[JUDGED + name] = word
+                row[f"{name}_p_target"] = float(chances[expert.labels.index(target)]) if target and known else None
+        return rows
 
     def _prepare(self, rgb: NDArray[np.uint8]) -> Subject:
         if self._detector is None:

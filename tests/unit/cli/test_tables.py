@@ -14,7 +14,7 @@ from stages.evaluate.table import Row, Table, Value, columns_of
 def table():
     def row(system, target, psnr, l1):
         values = {"psnr": Value(psnr, (psnr - 1, psnr + 1))} | ({"l1": Value(l1)} if l1 else {})
-        return Row({"system": system, "target": target}, 3, values, {"own": {"happy": 0.75, "sad": 0.25}})
+        return Row({"system": system, "target": target}, 3, values, {"own": {"sad": 0.25, "happy": 0.75}})
 
     rows = (row("a_1", "happy", 20.0, 0.1), row("b", "happy", 25.0, 0.2), row("a_1", "sad", 30.0, None))
     return Table("Edits", ("system", "target"), columns_of(["psnr", "l1"]), rows, {"lpips": "no network"}, ("a note",))
@@ -53,7 +53,8 @@ def test_the_terminal_shows_intervals_confusions_and_what_is_missing(table):
     assert "PSNR dB ↑" in text
     assert "l1 ↓" in text
     assert "What own calls them" in text
-    assert "0.75" in text
+    assert "happy   sad\n" in text, "in the order of the emotions"
+    assert "0.75  0.25\n" in text
     assert "lpips: missing: no network" in text
     assert text.endswith("a note\n")
     lines = [line for line in text.splitlines() if line.startswith("  ")]

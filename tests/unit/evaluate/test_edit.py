@@ -24,16 +24,21 @@ def inputs(tiny, shards):
 def test_every_cell_target_and_face_has_a_row(inputs, tmp_path):
     artifact = execute(EDIT_GRID, CONFIG, inputs, tmp_path / "out")
     rows = read_rows(artifact.path("samples.parquet"))
-    assert len(rows) == 4 * 2 * 16
-    assert {(r["strength"], r["guidance"], r["target"]) for r in rows} == {
+    edits, unedited = rows[:-16], rows[-16:]
+    assert len(edits) == 4 * 2 * 16
+    assert {(r["strength"], r["guidance"], r["target"]) for r in edits} == {
         (s, g, t) for s in (400, 500) for g in (1.0, 3.0) for t in ("happy", "sad")
     }
     table = read_table(artifact)
-    assert [r.labels["target"] for r in table.rows] == ["happy", "sad", "mean"] * 4
+    assert [r.labels["target"] for r in table.rows] == [*["happy", "sad", "mean"] * 4, "unedited"]
     happy, sad, mean = table.rows[:3]
     assert mean.values["psnr"].mean == pytest.approx((happy.values["psnr"].mean + sad.values["psnr"].mean) / 2)
     assert sum(happy.judged["own"].values()) == pytest.approx(1)
     assert happy.values["accuracy_own"].mean == happy.judged["own"].get("happy", 0)
+    assert {row["target"] for row in unedited} == {"unedited"}
+    agreed = sum(row["judged_own"] == row["source"] for row in unedited)
+    assert set(table.rows[-1].values) == {"accuracy_own"}
+    assert table.rows[-1].values["accuracy_own"].mean == agreed / 16
     metrics = artifact.manifest.metrics
     assert metrics["network_evaluations"] < metrics["naive_evaluations"] == 16 * 2 * 2 * (2 + 4) * 2
     with Image.open(artifact.path("examples/t400-g3-s2.png")) as grid:
@@ -59,7 +64,7 @@ def test_a_finished_cell_is_not_made_again(inputs, tmp_path, monkeypatch):
 
 
 def test_the_batch_size_changes_nothing(inputs, tmp_path, monkeypatch):
-    config = CONFIG.model_copy(update={"strengths": (400,), "guidance_scales": (3.0,)})
+    config = CONFIG.model_copy(update={"metrics": ("psnr",), "strengths": (400,), "guidance_scales": (3.0,)})
     first = execute(EDIT_GRID, config, inputs, tmp_path / "first")
     monkeypatch.setattr(edit, "BATCH", 5)
     second = execute(EDIT_GRID, config, inputs, tmp_path / "second")
