@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.editing import Case, Edited, edit_cases, prepare_cases
-from benchmarks.statistics import psnr_db
 from benchmarks.tables import print_table
 from stages.common.errors import FacediffError
 from stages.common.face.detect import load_detector
 from stages.edit.config import EditConfig
 from stages.edit.run import FaceEditor
+from stages.evaluate.statistics import psnr_db
 
 GOAL_WALL_S, GOAL_RSS_GIB = 30.0, 3.0
 GOAL_RECONSTRUCTION_DB, GOAL_PHOTO_DB = 30.0, 40.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import guidance_for
+from stages.common.editor import classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
 from stages.common.face.cut import cut_face
@@ -19,7 +19,7 @@ from stages.common.images import read_rgb
 from stages.common.tensors import to_model_range
 from stages.edit.blend import FaceMask, blend_face, make_face_mask
 from stages.edit.config import EditConfig
-from stages.edit.run import FaceEditor, classify_sources, edit_method, to_crops
+from stages.edit.run import FaceEditor, edit_method, to_crops
 
 BATCH = 10
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.editing import BATCH
-from benchmarks.statistics import psnr_db
 from benchmarks.tables import print_table
 from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
@@ -21,6 +20,7 @@ from stages.common.errors import BadInputError
 from stages.common.images import read_rgb
 from stages.common.manifest import Artifact
 from stages.common.tensors import to_model_range
+from stages.evaluate.statistics import psnr_db
 from stages.models.process import Estimate
 from stages.models.sampler_names import RoundTripName
 from stages.models.samplers import ROUND_TRIPS, Predict

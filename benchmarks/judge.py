@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.editing import Case, Edited, edit_cases, prepare_cases
-from benchmarks.identity import FaceEmbedder
 from benchmarks.photos import select_photos
-from benchmarks.recogniser import Recogniser, haar_like_box
-from benchmarks.statistics import bootstrap_interval, cosine, psnr_db
 from benchmarks.tables import print_table
 from stages.common.face.detect import FaceDetector, load_detector
 from stages.common.face.similarity import transform_points
 from stages.common.images import read_rgb
 from stages.edit.config import EditConfig
 from stages.edit.run import FaceEditor
+from stages.evaluate.fer import Recogniser, haar_like_box
+from stages.evaluate.identity import FaceEmbedder
+from stages.evaluate.statistics import bootstrap_interval, cosine, psnr_db
 from stages.models.fer_judge import FER_LABELS
 
 GOALS = {"happy": 0.90, "anger": 0.55, "surprise": 0.50, "sad": 0.40}

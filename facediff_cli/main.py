@@ -14,10 +14,11 @@ from facediff_cli.reporting import print_error
 _GROUPS = {
     "preprocess": "Turn photos into aligned faces.",
     "train": "Train the networks.",
+    "eval": "Measure models, and pictures that any system made.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",
 }
-_COMMANDS = ("edit", "demo", "synthesize", "interpolate", "neighbors", "run", "shard", "doctor")
+_COMMANDS = ("edit", "demo", "synthesize", "interpolate", "neighbors", "run", "shard", "report", "doctor")
 _UNUSABLE_FILE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

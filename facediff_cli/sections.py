@@ -9,22 +9,29 @@ if TYPE_CHECKING:
     from stages.common.config import StageConfig
 
 _CONFIGS = {
-    "align": "AlignConfig",
-    "shard": "ShardConfig",
-    "vqgan": "VqganConfig",
-    "ldm": "LdmConfig",
-    "emotion": "EmotionConfig",
-    "classifier": "ClassifierConfig",
-    "bundle": "BundleConfig",
-    "convert": "ConvertConfig",
-    "export": "ExportConfig",
-    "edit": "EditConfig",
-    "synthesize": "SynthesizeConfig",
-    "interpolate": "InterpolateConfig",
-    "neighbors": "NeighborsConfig",
+    "align": "align:AlignConfig",
+    "shard": "shard:ShardConfig",
+    "vqgan": "vqgan:VqganConfig",
+    "ldm": "ldm:LdmConfig",
+    "emotion": "emotion:EmotionConfig",
+    "bundle": "bundle:BundleConfig",
+    "edit": "edit:EditConfig",
+    "classifier": "classifier:ClassifierConfig",
+    "convert": "convert:ConvertConfig",
+    "export": "export:ExportConfig",
+    "synthesize": "synthesize:SynthesizeConfig",
+    "interpolate": "interpolate:InterpolateConfig",
+    "neighbors": "neighbors:NeighborsConfig",
+    "eval_reconstruction": "evaluate:ReconstructionConfig",
+    "eval_edit": "evaluate:EditGridConfig",
+    "eval_folders": "evaluate:FoldersConfig",
+    "eval_generation": "evaluate:GenerationConfig",
 }
 
 
 def config_types() -> dict[str, type[StageConfig]]:
     """Section name to configuration class; imports every stage."""
-    return {name: getattr(importlib.import_module(f"stages.{name}.config"), kind) for name, kind in _CONFIGS.items()}
+    places = {name: place.split(":") for name, place in _CONFIGS.items()}
+    return {
+        name: getattr(importlib.import_module(f"stages.{stage}.config"), kind) for name, (stage, kind) in places.items()
+    }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stages.common.config import StageConfig
-    from stages.common.manifest import Artifact, Manifest
+    from stages.common.manifest import Artifact, ArtifactKind, Manifest
     from stages.common.plan import Plan
     from stages.common.progress import Progress
     from stages.common.stage import StageSpec
@@ -36,8 +36,11 @@ def run_stage(
     dry_run: bool = False,
     as_json: bool = False,
     tracker: str = "none",
+    show: Callable[[Artifact, bool], None] | None = None,
 ) -> None:
     """Plan ``spec`` if ``dry_run`` (nothing is written), else execute it, and print the plan or the result.
+
+    ``show`` prints the artifact, told whether it was up to date; by default ``show_artifact`` does.
 
     The first Ctrl-C (or SIGTERM) lets the stage finish its step and save; the second aborts. A dry run leaves with the
     code of the run itself when ``out`` cannot be used. Of several processes of one run, only the leading one speaks.
@@ -71,8 +74,13 @@ def run_stage(
             should_stop=should_stop,
             tracker=resolve_tracker(tracker),
         )
-    if is_leader():
-        show_artifact(artifact, as_json, up_to_date=planned.status is PlanStatus.UP_TO_DATE)
+    up_to_date = planned.status is PlanStatus.UP_TO_DATE
+    if not is_leader():
+        return
+    if show:
+        show(artifact, up_to_date)
+    else:
+        show_artifact(artifact, as_json, up_to_date=up_to_date)
 
 
 def _named(out: Path) -> Path:
@@ -85,6 +93,20 @@ def load_input(path: Path, kind: str) -> Artifact:
     from stages.common.manifest import ArtifactKind, load_artifact
 
     return load_artifact(path, ArtifactKind(kind))
+
+
+def role_of(artifact: Artifact, roles: Mapping[str, ArtifactKind], hint: str = "") -> str:
+    """The role that an artifact of this kind has in a stage that takes one of several kinds.
+
+    Raises ``BadInputError`` when there is none.
+    """
+    from stages.common.errors import BadInputError
+
+    for role, kind in roles.items():
+        if artifact.manifest.kind is kind:
+            return role
+    kinds = " or ".join(kind.value for kind in roles.values())
+    raise BadInputError(f"{artifact.root} holds {artifact.manifest.kind.value}, but {kinds} is needed here", hint)
 
 
 def resolve_device(name: str) -> str:

@@ -15,11 +15,11 @@ from stages.common.emotions import EMOTIONS, parse_emotion
 from stages.common.engine import describe_source
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.hashing import hash_json, hash_listing
+from stages.common.images import PHOTO_SUFFIXES
 from stages.common.manifest import Artifact
 
 SPLITS = ("train", "val", "test")
 NOT_AN_EMOTION = "not an emotion"
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 _AFFECTNET_CODES = 11
 _MANUAL_CSVS = {"training.csv": "train", "validation.csv": "val"}
 _MANUAL_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", "Manually_Annotated")

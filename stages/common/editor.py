@@ -187,6 +187,22 @@ class Editor:
         return classifier_guidance(predict, self.guide, self.process, labels.to(self.device), scale)
 
 
+class Classifies(Protocol):
+    """A model that says which expression a face has, and which expressions it can do."""
+
+    @property
+    def supported(self) -> tuple[str, ...]: ...
+
+    def classify(self, images_BCHW: Tensor) -> Tensor: ...
+
+
+def classify_sources(model: Classifies, images_BCHW: Tensor) -> tuple[list[str], list[float]]:
+    """The likeliest of the emotions that the model can do, and its probability, for each crop in -1..1."""
+    supported = [EMOTIONS.index(name) for name in model.supported]
+    found = model.classify(images_BCHW).detach().float().cpu()[:, supported].max(dim=1)
+    return [model.supported[i] for i in found.indices.tolist()], found.values.tolist()
+
+
 class RecommendsGuidance(Protocol):
     """A model that knows which guidance scale turns a neutral face into some emotions."""
 

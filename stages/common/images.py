@@ -12,6 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
 
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+"""What files of photos end in."""
+
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Decode a photo to (H, W, 3) RGB, turned upright by its EXIF orientation.

@@ -39,6 +39,7 @@ class ArtifactKind(StrEnum):
     SAMPLES = "samples"
     INTERPOLATION = "interpolation"
     NEIGHBORS = "neighbors"
+    EVALUATION = "evaluation"
 
 
 class _Record(BaseModel):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import EditMethod, guidance_for
+from stages.common.editor import EditMethod, classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.face.choose import likely_faces
@@ -189,13 +189,6 @@ def _source_labels(
         return [config.source] * len(images_BCHW), [None] * len(images_BCHW)
     names, probabilities = classify_sources(editor, images_BCHW)
     return names, [round(p, 4) for p in probabilities]
-
-
-def classify_sources(editor: FaceEditor, images_BCHW: torch.Tensor) -> tuple[list[str], list[float]]:
-    """The likeliest of the emotions that the model can do, and its probability, for each crop in -1..1."""
-    supported = [EMOTIONS.index(name) for name in editor.supported]
-    found = editor.classify(images_BCHW).detach().float().cpu()[:, supported].max(dim=1)
-    return [editor.supported[i] for i in found.indices.tolist()], found.values.tolist()
 
 
 def _provenance(photo: Photo, editor: FaceEditor, config: EditConfig, faces: Sequence[FaceEdit]) -> dict[str, Any]:

@@ -70,9 +70,25 @@ class PerceptualDistance(nn.Module):
 
     def forward(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
         """The mean distance over the batch, a float32 scalar. Height and width must be equal and at least 32."""
+        return torch.stack([distance_BHW.mean() for distance_BHW in self._maps(x_BCHW, y_BCHW)]).mean()
+
+    def each(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
+        """The distance of each pair, float32 (B,)."""
+        return torch.stack([d_BHW.mean(dim=(1, 2)) for d_BHW in self._maps(x_BCHW, y_BCHW)]).mean(dim=0)
+
+    def _maps(self, x_BCHW: Tensor, y_BCHW: Tensor) -> list[Tensor]:
         pairs = zip(self.features(x_BCHW), self.features(y_BCHW), strict=True)
-        distances = [(_unit(a) - _unit(b)).square().sum(dim=1).mean() for a, b in pairs]
-        return torch.stack(distances).mean()
+        return [(_unit(a) - _unit(b)).square().sum(dim=1) for a, b in pairs]
+
+
+def why_no_lpips(net: str) -> str:
+    """What ``LpipsDistance(net)`` lacks on this machine; empty when it can be had."""
+    if net not in _LPIPS_BACKBONES:
+        return f"no LPIPS backbone {net!r}; known: {', '.join(_LPIPS_BACKBONES)}"
+    if importlib.util.find_spec("lpips") is None:
+        return "the package lpips is not installed"
+    backbone = Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS_BACKBONES[net]
+    return "" if backbone.is_file() else f"LPIPS needs {backbone.name} in the torch hub cache"
 
 
 class LpipsDistance(nn.Module):
@@ -83,13 +99,9 @@ class LpipsDistance(nn.Module):
 
     def __init__(self, net: str = "vgg") -> None:
         super().__init__()
-        if net not in _LPIPS_BACKBONES:
-            raise LookupError(f"no LPIPS backbone {net!r}; known: {', '.join(_LPIPS_BACKBONES)}")
-        if importlib.util.find_spec("lpips") is None:
-            raise LookupError("the package lpips is not installed")
-        backbone = Path(torch.hub.get_dir()) / "checkpoints" / _LPIPS_BACKBONES[net]
-        if not backbone.is_file():
-            raise LookupError(f"LPIPS needs {backbone.name} in the torch hub cache")
+        missing = why_no_lpips(net)
+        if missing:
+            raise LookupError(missing)
         import lpips
 
         self.name = f"lpips-0.1-{net}"
@@ -102,8 +114,12 @@ class LpipsDistance(nn.Module):
 
     def forward(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
         """The mean distance over the batch, a scalar; images in -1..1."""
-        distance: Tensor = self.network(x_BCHW, y_BCHW).mean()
-        return distance
+        return self.each(x_BCHW, y_BCHW).mean()
+
+    def each(self, x_BCHW: Tensor, y_BCHW: Tensor) -> Tensor:
+        """The distance of each pair, (B,)."""
+        distances_B: Tensor = self.network(x_BCHW, y_BCHW).flatten()
+        return distances_B
 
     def deepest_features(self, images_BCHW: Tensor) -> Tensor:
         """The last of the backbone's feature maps that the distance compares; images in -1..1."""

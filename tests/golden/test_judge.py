@@ -10,7 +10,7 @@ from stages.models.fer_judge import FER_LABELS
 
 pytest.importorskip("h5py")
 
-from benchmarks.recogniser import Recogniser, crop_face
+from stages.evaluate.fer import Recogniser, crop_face
 
 # tensorflow 2.21 (tf_keras) on fer 25.10.3's emotion_model.hdf5.
 KERAS_ASTRONAUT = (0.001071, 0.000000, 0.000044, 0.997376, 0.000012, 0.001013, 0.000484)

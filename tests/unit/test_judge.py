@@ -17,12 +17,12 @@ from benchmarks.__main__ import main
 from benchmarks.edit import measure_cost
 from benchmarks.editing import edit_cases, prepare_cases
 from benchmarks.photos import select_photos
-from benchmarks.recogniser import haar_like_box, load_fer_keras
-from benchmarks.statistics import bootstrap_interval, cosine, psnr_db
 from stages.common.errors import BadInputError, FacediffError, MissingModelError
 from stages.edit.config import EditConfig
 from stages.edit.photo import load_photo
 from stages.edit.run import edit_photo
+from stages.evaluate.fer import haar_like_box, load_fer_keras
+from stages.evaluate.statistics import bootstrap_interval, cosine, psnr_db
 from stages.models.fer_judge import FER_LABELS
 
 

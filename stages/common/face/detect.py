@@ -91,9 +91,13 @@ class DlibDetector:
     def _describe(self, grey: NDArray[np.uint8], box: Any, score: float, scale: float) -> Face:
         # dlib's boxes count the last pixel in; the edges of a box lie one pixel apart from that.
         edges = (box.left() / scale, box.top() / scale, (box.right() + 1) / scale, (box.bottom() + 1) / scale)
-        left, top, right, bottom = (round(edge) for edge in edges)
+        return self.place(grey, edges, float(score))
+
+    def place(self, grey: NDArray[np.uint8], box_xyxy: tuple[float, float, float, float], score: float = 0.0) -> Face:
+        """The face that is said to be in this box of a grey (H, W) picture, with its landmarks."""
+        left, top, right, bottom = (round(edge) for edge in box_xyxy)
         shape = self._predict(grey, dlib.rectangle(left, top, right - 1, bottom - 1))
-        return Face(edges, float(score), np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float64))
+        return Face(box_xyxy, score, np.array([(p.x, p.y) for p in shape.parts()], dtype=np.float64))
 
 
 def landmark_weights() -> Path:

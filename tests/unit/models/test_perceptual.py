@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.squeezenet import write_squeezenet
 from torchvision.models import squeezenet1_1
 
 from stages.common.errors import MissingModelError
@@ -81,28 +82,24 @@ def test_it_works_under_autocast_and_channels_last(state, images):
 
 def test_keras_file_maps_every_layer(tmp_path, state):
     h5py = pytest.importorskip("h5py")
-    fires = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}
-    names = {"conv1": "0"} | {
-        f"fire{f}/{keras}": f"{i}.{ours}"
-        for f, i in fires.items()
-        for keras, ours in (("squeeze1x1", "squeeze"), ("expand1x1", "expand1x1"), ("expand3x3", "expand3x3"))
-    }
     path = tmp_path / "squeezenet.h5"
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [b"input_1", *(n.encode() for n in names)]
-        file.create_group("input_1").attrs["weight_names"] = []
-        for keras, ours in names.items():
-            group = file.create_group(keras)
-            group.attrs["weight_names"] = [b"kernel", b"bias"]
-            group["kernel"] = state[f"{ours}.weight"].permute(2, 3, 1, 0).numpy()
-            group["bias"] = state[f"{ours}.bias"].numpy()
+    write_squeezenet(path, state)
     loaded = load_squeezenet_keras(path)
     assert loaded.keys() == state.keys()
     assert all(torch.equal(loaded[k], state[k]) for k in state)
     with h5py.File(path, "a") as file:
-        file.attrs["layer_names"] = [n.encode() for n in list(names)[:-1]]
+        file.attrs["layer_names"] = list(file.attrs["layer_names"])[:-1]
     with pytest.raises(MissingModelError, match="48 of the 50"):
         load_squeezenet_keras(path)
+
+
+def test_the_distance_of_each_pair_is_what_the_mean_is_of(state, images):
+    distance = PerceptualDistance(state)
+    other = images.flip(3)
+    each = distance.each(images, other)
+    assert each.shape == (2,)
+    torch.testing.assert_close(each.mean(), distance(images, other))
+    torch.testing.assert_close(each[1:], distance.each(images[1:], other[1:]))
 
 
 def test_other_files_are_refused_as_missing_models(tmp_path):

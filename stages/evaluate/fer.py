@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -87,6 +86,10 @@ def find_fer_weights() -> Path:
 
 def load_fer_keras(path: Path) -> dict[str, Tensor]:
     """The state of ``FerNetwork`` from fer's Keras file. Raises ``MissingModelError`` when it is absent or another."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingModelError("reading Keras weights needs h5py", "Install facediff[eval]") from error
     state: dict[str, Tensor] = {}
     try:
         with h5py.File(path, "r") as file:

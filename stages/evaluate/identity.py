@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import dlib
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +11,16 @@ from numpy.typing import NDArray
 from stages.common.face.detect import package_weights
 
 
+def embedding_weights() -> Path:
+    """The file of dlib's face recognition network. Raises ``MissingModelError``."""
+    return package_weights("dlib_face_recognition_resnet_model_v1.dat")
+
+
 class FaceEmbedder:
     """dlib's 128 numbers of a face whose landmarks are known. Raises ``MissingModelError`` without the weights."""
 
     def __init__(self) -> None:
-        weights = package_weights("dlib_face_recognition_resnet_model_v1.dat")
-        self._network = dlib.face_recognition_model_v1(str(weights))
+        self._network = dlib.face_recognition_model_v1(str(embedding_weights()))
 
     def __call__(self, rgb: NDArray[np.uint8], landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """The embedding (128,) of the face in an RGB photo (H, W, 3) with these (68, 2) landmarks."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RESAMPLES = 2000
+_RESAMPLES_AT_ONCE = 100
 
 
 def bootstrap_interval(values: Sequence[float] | NDArray[Any], level: float = 0.95) -> tuple[float, float]:
@@ -16,8 +17,10 @@ def bootstrap_interval(values: Sequence[float] | NDArray[Any], level: float = 0.
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return float("nan"), float("nan")
-    picks = np.random.default_rng(0).integers(0, data.size, size=(_RESAMPLES, data.size))
-    low, high = np.quantile(data[picks].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    random = np.random.default_rng(0)
+    shape = (_RESAMPLES_AT_ONCE, data.size)
+    means = [data[random.integers(0, data.size, size=shape)].mean(axis=1) for _ in range(0, _RESAMPLES, shape[0])]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

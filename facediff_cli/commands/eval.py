@@ -1,0 +1,264 @@
+"""``facediff eval``: measure models, and pictures that any system made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facediff_cli.evaluation import (
+    DEFAULT_MODEL,
+    CsvOption,
+    DataOption,
+    LatexOption,
+    LimitOption,
+    MetricsOption,
+    ModelOption,
+    SplitOption,
+    load_data,
+    metric_names,
+    resolve_evaluation,
+    table_shower,
+)
+from facediff_cli.options import (
+    ConfigOption,
+    Device,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    OutFolderOption,
+    SeedOption,
+    SetOption,
+)
+from facediff_cli.stage_command import role_of, run_stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+app = typer.Typer()
+
+
+@app.command()
+def reconstruction(
+    data: DataOption,
+    out: OutFolderOption,
+    model: ModelOption = DEFAULT_MODEL,
+    split: SplitOption = None,
+    limit: LimitOption = None,
+    metrics: MetricsOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    as_latex: LatexOption = False,
+) -> None:
+    """Measure how well a model's first stage gives faces back: l1, LPIPS, PSNR, SSIM and rFID.
+
+    Metrics whose networks are not on this machine are named below the table, with the reason.
+
+    **Examples**
+
+    * `facediff eval reconstruction --data runs/shards --out runs/eval-reconstruction`
+
+    * `facediff eval reconstruction --model runs/vqgan --data runs/shards --split val --out runs/eval-vqgan --csv`
+    """
+    from stages.common.manifest import ArtifactKind
+    from stages.common.model_input import MODEL_ROLES
+    from stages.common.weights import resolve_model
+    from stages.evaluate.config import ReconstructionConfig
+    from stages.evaluate.reconstruction import RECONSTRUCTION
+
+    given = {"split": split, "limit": limit, "metrics": metric_names(metrics)}
+    resolved = resolve_evaluation(ReconstructionConfig, RECONSTRUCTION.name, config, settings, given)
+    artifact = resolve_model(model)
+    roles = {**MODEL_ROLES, "first_stage": ArtifactKind.FIRST_STAGE}
+    run_stage(
+        RECONSTRUCTION,
+        resolved,
+        {role_of(artifact, roles): artifact, **load_data(data)},
+        out,
+        seed=seed,
+        device=device.value,
+        dry_run=dry_run,
+        as_json=as_json,
+        show=table_shower(as_json, as_csv, as_latex),
+    )
+
+
+@app.command()
+def edit(
+    out: OutFolderOption,
+    data: Annotated[
+        Path | None, typer.Option("--data", "-d", metavar="DIR", help="Faces for a model to edit: shards or faces.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="DIR", help="Instead: a folder of unedited pictures.")
+    ] = None,
+    edited: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--edited",
+            metavar="NAME=DIR[:EMOTION]",
+            help="What a system made of them, under the same names. Without EMOTION: one folder for each (repeatable).",
+        ),
+    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    emotions: Annotated[list[str] | None, typer.Option("--emotion", "-e", help="A target (repeatable).")] = None,
+    strengths: Annotated[
+        list[int] | None, typer.Option("--strength", min=1, max=1000, help="Noise level t0 (repeatable).")
+    ] = None,
+    guidance: Annotated[
+        list[float] | None, typer.Option("--guidance", min=0, help="Guidance scale, both ways (repeatable).")
+    ] = None,
+    steps: Annotated[list[int] | None, typer.Option("--steps", min=1, help="Steps each way (repeatable).")] = None,
+    split: SplitOption = None,
+    limit: LimitOption = None,
+    metrics: MetricsOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    device: DeviceOption = Device.AUTO,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    as_latex: LatexOption = False,
+) -> None:
+    """Measure edits: a model's, over targets and settings, or those of any system, from folders of its pictures.
+
+    A run that was stopped or killed continues after the last finished combination of settings when the same command is
+    given again. What the combinations have in common is computed once.
+
+    **Examples**
+
+    * `facediff eval edit --data runs/shards --strength 400 --strength 500 --guidance 1 --guidance 3 --out runs/eval`
+
+    * `facediff eval edit --source photos --edited ours=edits:happy --edited other=theirs:happy --out runs/compare`
+
+    * `facediff eval edit --source photos --edited ours=edits --out runs/compare --latex`
+    """
+    from stages.common.errors import ConfigError
+
+    if (data is None) == (source is None) or (source is None) != (not edited):
+        raise ConfigError("give either --data, or --source and --edited")
+    how = {
+        "device": device.value,
+        "dry_run": dry_run,
+        "as_json": as_json,
+        "show": table_shower(as_json, as_csv, as_latex),
+    }
+    grid = {
+        "targets": emotions,
+        "strengths": strengths,
+        "guidance_scales": guidance,
+        "steps": steps,
+        "split": split,
+        "limit": limit,
+    }
+    if data is not None:
+        _edit_model(model, data, out, config, settings, {**grid, "metrics": metric_names(metrics)}, how)
+        return
+    assert source is not None
+    used = [name for name, value in grid.items() if value is not None]
+    if used:
+        raise ConfigError(f"{', '.join(used)} are settings of a model's edits", "They go with --data")
+    _compare_folders(source, edited or [], model, out, config, settings, metric_names(metrics), how)
+
+
+@app.command()
+def generation(
+    generated: Annotated[
+        Path, typer.Option("--generated", "-g", metavar="DIR", help="Pictures, in a folder for each emotion.")
+    ],
+    data: DataOption,
+    out: OutFolderOption,
+    emotions: Annotated[
+        list[str] | None, typer.Option("--emotion", "-e", help="Only this one (repeatable; default: all there are).")
+    ] = None,
+    split: SplitOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="So many pictures of each emotion on either side.")
+    ] = None,
+    metrics: MetricsOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+    as_latex: LatexOption = False,
+) -> None:
+    """Measure how like real faces generated ones are: FID, KID, precision, recall and IS, by emotion and together.
+
+    **Examples**
+
+    * `facediff eval generation --generated samples --data runs/shards --out runs/eval-generation`
+
+    * `facediff eval generation --generated samples --data runs/shards --config affectnet-128 --out runs/eval --latex`
+    """
+    from stages.evaluate.config import GenerationConfig
+    from stages.evaluate.generation import GENERATION, read_generated
+
+    given = {"emotions": emotions, "split": split, "limit": limit, "metrics": metric_names(metrics)}
+    run_stage(
+        GENERATION,
+        resolve_evaluation(GenerationConfig, GENERATION.name, config, settings, given),
+        {**read_generated(generated), **load_data(data)},
+        out,
+        seed=seed,
+        device=device.value,
+        dry_run=dry_run,
+        as_json=as_json,
+        show=table_shower(as_json, as_csv, as_latex),
+    )
+
+
+def _edit_model(
+    model: str,
+    data: Path,
+    out: Path,
+    config: str | None,
+    settings: Sequence[str] | None,
+    given: Mapping[str, Any],
+    how: Mapping[str, Any],
+) -> None:
+    from stages.common.model_input import MODEL_ROLES
+    from stages.common.weights import resolve_model
+    from stages.evaluate.config import EditGridConfig
+    from stages.evaluate.edit import EDIT_GRID
+
+    artifact = resolve_model(model)
+    run_stage(
+        EDIT_GRID,
+        resolve_evaluation(EditGridConfig, EDIT_GRID.name, config, settings, given),
+        {role_of(artifact, MODEL_ROLES): artifact, **load_data(data)},
+        out,
+        **how,
+    )
+
+
+def _compare_folders(
+    source: Path,
+    edited: Sequence[str],
+    model: str,
+    out: Path,
+    config: str | None,
+    settings: Sequence[str] | None,
+    metrics: Sequence[str] | None,
+    how: Mapping[str, Any],
+) -> None:
+    from stages.common.weights import resolve_model
+    from stages.evaluate.config import FoldersConfig
+    from stages.evaluate.folders import OWN, SOURCE, folders_spec, parse_system, read_pictures
+
+    systems = [parse_system(text) for text in edited]
+    spec = folders_spec([system.name for system in systems])
+    targets = {system.name: system.target for system in systems}
+    resolved = resolve_evaluation(FoldersConfig, spec.name, config, settings, {"targets": targets, "metrics": metrics})
+    inputs = {SOURCE: read_pictures(source), **{system.name: read_pictures(system.root) for system in systems}}
+    if "accuracy_own" in resolved.metrics:
+        inputs[OWN] = resolve_model(model)
+    run_stage(spec, resolved, inputs, out, **how)

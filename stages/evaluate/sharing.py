@@ -1,0 +1,99 @@
+"""Edits of the same faces into several emotions, with every network evaluation made once that they have in common.
+
+Inversion knows nothing of the target, so one serves all; and the first step back starts for all targets from the same
+latents, where the null branch of the guidance is the same too. Shapes: B faces, T targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.common.editor import Editor
+from stages.common.emotions import EMOTIONS
+from stages.models.guidance import classifier_free_guidance
+from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One combination of an evaluation's settings; all targets belong to it."""
+
+    strength: int
+    guidance_scale: float
+    steps: int
+
+    @property
+    def name(self) -> str:
+        return f"t{self.strength}-g{self.guidance_scale:g}-s{self.steps}"
+
+    def naive_evaluations(self, faces: int, targets: int) -> int:
+        """Network evaluations of editing every face into every target on its own."""
+        steps = len(edit_timesteps(self.strength, self.steps)) - 1
+        return faces * targets * 2 * steps * (1 if self.guidance_scale == 1 else 2)
+
+
+@torch.no_grad()
+def edit_into_each(
+    editor: Editor, images_BCHW: Tensor, source_labels_B: Tensor, targets: Sequence[str], cell: Cell
+) -> list[Tensor]:
+    """What ``Editor.edit`` makes of the faces for each target, (B, 3, H, W) in -1..1 on the model's device."""
+    source_B = source_labels_B.to(editor.device)
+    scale_B = torch.full((len(source_B),), cell.guidance_scale, device=editor.device)
+    timesteps, abar_T = edit_timesteps(cell.strength, cell.steps), editor.process.abar_T
+    z0 = editor.first_stage.encode(images_BCHW.to(editor.device))
+    invert = classifier_free_guidance(editor.denoiser, editor.process, source_B, scale_B)
+    noise = ddim_invert(invert, z0, timesteps, abar_T)
+    labels = [torch.full_like(source_B, EMOTIONS.index(target)) for target in targets]
+    if len(timesteps) == 1:
+        return [editor.first_stage.decode(noise)] * len(targets)
+    edited = []
+    for labels_B, z_BCHW in zip(labels, _first_step(editor, noise, labels, timesteps, cell), strict=True):
+        sample = classifier_free_guidance(editor.denoiser, editor.process, labels_B, scale_B)
+        edited.append(editor.first_stage.decode(ddim_sample(sample, z_BCHW, timesteps[:-1], abar_T)))
+    return edited
+
+
+def _first_step(
+    editor: Editor, noise: Tensor, labels: Sequence[Tensor], timesteps: Sequence[int], cell: Cell
+) -> list[Tensor]:
+    """The step from the common latents towards each target: T evaluations a face, and one of the null branch."""
+    scale, plain = cell.guidance_scale, cell.guidance_scale == 1
+    conditions = [] if plain else [torch.full_like(labels[0], editor.denoiser.null_class)]
+    conditions += labels
+    timesteps_B = torch.full((len(noise),), timesteps[-1], device=noise.device)
+    count = len(conditions)
+    outputs = editor.denoiser(noise.repeat(count, 1, 1, 1), timesteps_B.repeat(count), torch.cat(conditions)).chunk(
+        count
+    )
+    if not plain:
+        outputs = [(1 - scale) * outputs[0] + scale * conditional for conditional in outputs[1:]]
+    estimates = [editor.process.estimate(output, noise, timesteps_B) for output in outputs]
+    return [ddim_move(estimate, editor.process.abar_T[timesteps[-2]]) for estimate in estimates]
+
+
+class EvaluationCount:
+    """How many samples a network has seen."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+
+@contextmanager
+def count_evaluations(network: torch.nn.Module) -> Iterator[EvaluationCount]:
+    """Count what really goes through ``network``."""
+    count = EvaluationCount()
+
+    def see(_module: torch.nn.Module, arguments: tuple[Any, ...]) -> None:
+        count.samples += len(arguments[0])
+
+    handle = network.register_forward_pre_hook(see)
+    try:
+        yield count
+    finally:
+        handle.remove()

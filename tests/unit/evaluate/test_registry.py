@@ -1,0 +1,49 @@
+"""Which metrics an evaluation takes, and what it says of the others."""
+
+import pytest
+
+from stages.common.errors import ConfigError, MissingModelError
+from stages.evaluate.config import EditGridConfig, FoldersConfig, GenerationConfig, ReconstructionConfig
+from stages.evaluate.registry import METRICS, settle_metrics
+from stages.evaluate.weights import INCEPTION, find_weights, require_weights
+
+CONFIGS = (ReconstructionConfig, EditGridConfig, FoldersConfig, GenerationConfig)
+
+
+def test_auto_takes_stand_ins_under_their_own_names(squeezenet):
+    settled = settle_metrics(ReconstructionConfig())
+    assert settled.metrics == ("l1", "squeezenet", "psnr", "ssim", "rfd_squeezenet")
+    assert set(settled.missing) == {"lpips", "rfid"}
+    assert "alexnet" in settled.missing["lpips"]
+    assert settle_metrics(settled) == settled
+
+
+def test_auto_without_any_network_leaves_stand_ins_out(no_weights):
+    assert settle_metrics(ReconstructionConfig()).metrics == ("l1", "psnr", "ssim")
+    with pytest.raises(MissingModelError, match="nothing can be measured here: weights-inception"):
+        settle_metrics(GenerationConfig())
+
+
+def test_a_metric_by_name_must_be_there(no_weights):
+    with pytest.raises(MissingModelError, match="rfid cannot be measured: weights-inception"):
+        settle_metrics(ReconstructionConfig(metrics=("psnr", "rfid")))
+    assert settle_metrics(ReconstructionConfig(metrics=("psnr",))).metrics == ("psnr",)
+
+
+def test_a_metric_of_another_evaluation_is_a_wrong_setting():
+    with pytest.raises(ConfigError, match="unknown metric 'fid'"):
+        settle_metrics(ReconstructionConfig(metrics=("fid",)))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_measurable_metric_is_described(config):
+    assert set(config.measurable) <= METRICS.keys()
+
+
+def test_weights_are_found_in_the_model_store(no_weights, tmp_path):
+    with pytest.raises(MissingModelError, match="weights-inception"):
+        require_weights(INCEPTION)
+    place = tmp_path / "home" / "weights" / INCEPTION
+    place.parent.mkdir(parents=True)
+    place.touch()
+    assert find_weights(INCEPTION) == place
