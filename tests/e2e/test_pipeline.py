@@ -243,14 +243,14 @@ def test_a_recipe_does_the_same_in_one_command(runs: Path, tmp_path: Path, capsy
         1,
     )
     planned = output_of(capsys, "run", "tiny", *where, "--dry-run")["steps"]
-    assert [step["status"] for step in planned] == ["new", *["waits"] * 5]
+    assert [step["status"] for step in planned] == ["new", *["waits"] * 7]
     assert list(tmp_path.iterdir()) == []
     done = output_of(capsys, "run", "tiny", *where)["steps"]
-    assert [step["status"] for step in done] == ["done"] * 6
+    assert [step["status"] for step in done] == ["done"] * 8
     ids = {step["step"]: step["artifact_id"] for step in done}
     assert ids["model"] == load_artifact(runs / "model").manifest.artifact_id
     again = output_of(capsys, "run", "tiny", *where)["steps"]
-    assert [step["status"] for step in again] == ["up to date"] * 6
+    assert [step["status"] for step in again] == ["up to date"] * 8
     assert {step["step"]: step["artifact_id"] for step in again} == ids
 
 
