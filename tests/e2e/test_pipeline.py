@@ -178,11 +178,14 @@ def test_an_edit_by_another_way(runs: Path, tmp_path: Path, capsys: pytest.Captu
         "--steps",
         3,
     )
+    train = ("--data", runs / "shards", "--first-stage", runs / "vqgan", "--device", "cpu", "--config", "tiny")
+    facediff("train", "classifier", "--out", tmp_path / "classifier", *train)
+    by_classifier = ("--classifier", tmp_path / "classifier", "--classifier-scale", 20)
     pictures = []
-    for number, way in enumerate([(), ("--sampler", "dpmpp-2m", "--set", "guided=back")]):
+    for number, way in enumerate([(), ("--sampler", "dpmpp-2m", "--set", "guided=back"), by_classifier]):
         output_of(capsys, *edit, *way, "--guidance", 3, "--out", tmp_path / f"{number}.png")
         pictures.append(np.asarray(Image.open(tmp_path / f"{number}.png")).tobytes())
-    assert len(set(pictures)) == 2
+    assert len(set(pictures)) == 3
     assert main([*map(str, edit), "--set", "guided=there"]) == 2
     assert "--set guided" in capsys.readouterr().err
 
