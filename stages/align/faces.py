@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stages.align.config import AlignConfig
 from stages.align.sources import Sample
 from stages.common.errors import BadInputError
+from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.images import decode_rgb, read_bytes
@@ -92,6 +93,7 @@ class FaceMaker:
         if not faces:
             row.status = "no face"
             return None
+        faces = likely_faces(faces, row.source_path)
         face = min(faces, key=lambda f: _distance_px(f, rgb)) if self._config.several == "central" else faces[0]
         row.box_xyxy = [float(v) for v in face.box_xyxy]
         row.landmarks = [float(v) for v in face.landmarks.ravel()]

@@ -224,7 +224,7 @@ def _describe_faces(rows: list[FaceRow]) -> dict[str, object]:
 
 ALIGN: StageSpec[AlignConfig] = StageSpec(
     name="align",
-    version=1,
+    version=2,
     config_type=AlignConfig,
     inputs={"photos": ArtifactKind.SOURCE},
     output=ArtifactKind.FACES,

@@ -11,7 +11,7 @@ from stages.common.face.detect import Face
 _LEAST_SCORE_SHARE = 0.2
 
 
-def likely_faces(faces: Sequence[Face], path: Path) -> list[Face]:
+def likely_faces(faces: Sequence[Face], path: Path | str) -> list[Face]:
     """``faces`` without finds that score far below the best one: folds of cloth and the like.
 
     Raises ``BadInputError`` ("no face") when there is none.

@@ -11,16 +11,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import skimage.data
+from numpy.typing import NDArray
 from PIL import Image
 
 from stages.align import run as align_run
 from stages.align.config import AlignConfig
-from stages.align.faces import is_grey, sample_key
+from stages.align.faces import FaceMaker, is_grey, sample_key
 from stages.align.run import ALIGN
-from stages.align.sources import Photos, read_affectnet, read_folder
+from stages.align.sources import Photos, Sample, read_affectnet, read_folder
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, Interrupted, TooManyRejectedError
 from stages.common.face.canonical import canonical_landmarks
+from stages.common.face.detect import Face, load_detector
 from stages.common.face.similarity import transform_points
 from stages.common.face.warp import align_face
 from stages.common.images import read_rgb
@@ -142,6 +144,25 @@ def test_of_several_faces_the_configured_one_is_taken(
     row = rows_of(align(read_folder(tmp_path / "several"), tmp_path / "out", several=several))["two.png"]
     assert row["status"] == status
     assert (row["box_xyxy"][0] > 400) == (several != "central")
+
+
+def test_a_find_that_scores_far_below_the_face_is_no_second_face(tmp_path: Path, save_photo: SavePhoto) -> None:
+    photo = save_photo("one.png")
+    detector = load_detector("dlib")
+
+    class WithACushion:
+        name = "dlib"
+
+        def __call__(self, rgb: NDArray[np.uint8]) -> list[Face]:
+            (face,) = detector(rgb)
+            cushion = Face((0.0, 0.0, 400.0, 400.0), face.score * 0.1, face.landmarks)
+            return [cushion, face]
+
+    maker = FaceMaker(AlignConfig(detector="dlib", several="reject"), photo.parent, WithACushion())
+    row, jpeg = maker.make(Sample(photo.name))
+    assert row.status == "ok"
+    assert jpeg is not None
+    assert row.box_xyxy[2] < 400
 
 
 def test_the_limit_takes_the_first_by_path(tmp_path: Path, save_photo: SavePhoto) -> None:
