@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def save_lora(unet: UNet2DConditionModel, info: LoraInfo, root: Path) -> None:
     from peft import get_peft_model_state_dict
 
     state: dict[str, Any] = get_peft_model_state_dict(unet, adapter_name=_ADAPTER)
-    save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, root / _WEIGHTS_FILE)
+    weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    save_file(weights, root / _WEIGHTS_FILE, {"format": "pt"})
     write_atomically(root / _INFO_JSON, info.model_dump_json(indent=2).encode() + b"\n")
 
 
@@ -101,8 +103,9 @@ def find_base(root: Path, given: Path | None = None) -> Artifact:
             )
         return base
     for entry in list_models():
-        if read_manifest(entry.root / "manifest.json").artifact_id == info.base:
-            return resolve_model(str(entry.root))
+        with suppress(BadInputError):
+            if read_manifest(entry.root / "manifest.json").artifact_id == info.base:
+                return resolve_model(str(entry.root))
     raise MissingModelError(
         f"{root} changes the model {name}, which is not in the model store",
         "Give its folder with --base, or fetch it with `facediff models pull`",

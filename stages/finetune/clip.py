@@ -39,7 +39,9 @@ def load_clip_guide(root: Path, target: int, device: str) -> DirectionalGuide:
     """The directional loss towards class ``target``. Raises ``MissingModelError`` when a file is damaged."""
     try:
         from transformers import CLIPModel, CLIPTokenizerFast
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         model: Any = CLIPModel.from_pretrained(root, local_files_only=True, use_safetensors=True)
         tokenizer: Any = CLIPTokenizerFast.from_pretrained(root, local_files_only=True)
     except ImportError as error:
