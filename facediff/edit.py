@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -58,7 +58,7 @@ class FaceEditPipeline:
         *,
         base: StrPath | None = None,
         device: str = "cpu",
-        detector: str = "dlib",
+        detector: Literal["auto", "fan", "dlib"] = "dlib",
     ) -> Self:
         """A model by name (``facediff models list``) or folder, also one that ``facediff finetune`` wrote.
 

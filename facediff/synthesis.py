@@ -67,5 +67,5 @@ class FaceSynthesisPipeline:
             for start in range(0, num_images, together)
             for picture in draw_faces(self.editor, config, seed, jobs[start : start + together])
         ]
-        records = [describe_face(job, config, seed, self.editor.artifact_id) for job in jobs]
+        records: list[Mapping[str, Any]] = [describe_face(job, config, seed, self.editor.artifact_id) for job in jobs]
         return FaceSynthesisOutput([Image.fromarray(picture) for picture in pictures], records)

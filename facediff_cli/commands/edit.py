@@ -67,7 +67,9 @@ ModelOption = Annotated[
 ]
 BaseOption = Annotated[
     Path | None,
-    typer.Option("--base", metavar="DIR", help="The model that an update from `finetune` changes, if not in the store."),
+    typer.Option(
+        "--base", metavar="DIR", help="The model that an update from `finetune` changes, if not in the store."
+    ),
 ]
 DetectorOption = Annotated[Detector, typer.Option("--detector", help="dlib works offline; auto takes FAN if it can.")]
 

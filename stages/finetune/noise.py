@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.common.editor import Editor, EditMethod
+from stages.common.editor import EditMethod, Editor
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import Interrupted
 from stages.common.processes import leader_first
@@ -64,9 +63,9 @@ def invert_pictures(
     indices: NDArray[np.int64],
     editor: Editor,
     config: FinetuneConfig,
-    guidance: float,
     context: RunContext,
     *,
+    guidance: float,
     name: str,
 ) -> InvertedPictures:
     """Invert as an edit does, each picture under its own class, and keep the result in ``context.work``.
@@ -85,7 +84,7 @@ def invert_pictures(
                     raise Interrupted("stopped while inverting pictures", "Add --resume to continue")
                 labels = np.where(np.isin(data.labels[chunk], known), data.labels[chunk], NULL_CLASS)
                 x = to_model_range(data.batch(chunk))
-                _save(path, lambda x=x, labels=labels: _invert(editor, x, torch.from_numpy(labels), scale, config))
+                _save(path, _invert(editor, x, torch.from_numpy(labels), scale, config))
             task.advance(len(chunk))
     return InvertedPictures(data, indices, torch.cat([_load(path) for path in paths]))
 
@@ -98,9 +97,9 @@ def _invert(editor: Editor, x_BCHW: Tensor, labels_B: Tensor, scale: float, conf
     return ddim_invert(predict, z0, timesteps, editor.process.abar_T).cpu()
 
 
-def _save(path: Path, compute: Callable[[], Tensor]) -> None:
+def _save(path: Path, noise_BCHW: Tensor) -> None:
     temporary = path.with_suffix(".tmp")
-    torch.save(compute(), temporary)
+    torch.save(noise_BCHW, temporary)
     temporary.replace(path)
 
 

@@ -41,7 +41,9 @@ def run(config: FinetuneConfig, inputs: Mapping[str, Artifact], context: RunCont
     guidance = guidance_for(editor, NEUTRAL, config.target, config.guidance)
     losses = Losses(_guide(config, inputs, editor), load_identity(config.identity, context.device))
     editor.first_stage.eval().requires_grad_(False)
-    train, val = (_invert(inputs["data"], split, editor, config, guidance, context) for split in ("train", "val"))
+    train, val = (
+        _invert(inputs["data"], split, editor, config, context, guidance=guidance) for split in ("train", "val")
+    )
     torch.manual_seed(context.seed)
     if config.lora is None:
         editor.denoiser.requires_grad_(True)
@@ -49,7 +51,15 @@ def run(config: FinetuneConfig, inputs: Mapping[str, Artifact], context: RunCont
         add_lora(editor.denoiser.unet, config.lora.rank, config.lora.modules)
         editor.denoiser.emotion_embedding.requires_grad_(False)
     trainer = FinetuneTrainer(
-        editor, losses, config, guidance, train, val, stepper=stepper, seed=context.seed, workers=context.workers
+        editor,
+        losses,
+        config,
+        train,
+        val,
+        guidance=guidance,
+        stepper=stepper,
+        seed=context.seed,
+        workers=context.workers,
     )
     row = fit(trainer, config.loop, stepper, context, "finetune")
     _save(editor, config, guidance, model_of(inputs), context)
@@ -84,7 +94,7 @@ def _guide(config: FinetuneConfig, inputs: Mapping[str, Artifact], editor: Edito
 
 
 def _invert(
-    data: Artifact, split: str, editor: Editor, config: FinetuneConfig, guidance: float, context: RunContext
+    data: Artifact, split: str, editor: Editor, config: FinetuneConfig, context: RunContext, *, guidance: float
 ) -> InvertedPictures:
     pictures = ShardDataset(data, split)
     samples = config.samples if split == "train" else config.validation_samples
@@ -99,7 +109,7 @@ def _invert(
         raise BadInputError(f"the split {split!r} has no labelled picture of another class than {config.target}")
     if pictures[0].shape[0] != editor.size_px:
         raise BadInputError(f"the pictures have {pictures[0].shape[0]} px, the model takes {editor.size_px}")
-    return invert_pictures(pictures, indices, editor, config, guidance, context, name=split)
+    return invert_pictures(pictures, indices, editor, config, context, guidance=guidance, name=split)
 
 
 def _save(editor: Editor, config: FinetuneConfig, guidance: float, base: Artifact, context: RunContext) -> None:

@@ -33,7 +33,8 @@ class _SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.fc2(F.relu(self.fc1(x.mean(dim=(2, 3), keepdim=True))))
-        return x * weights.sigmoid()
+        weighted: Tensor = x * weights.sigmoid()
+        return weighted
 
 
 class _Unit(nn.Module):
@@ -103,7 +104,8 @@ class IdentityDistance(nn.Module):
         """The mean distance, a scalar in 0..2; gradients reach ``x_BCHW`` alone."""
         with torch.no_grad():
             there_BD = self.recogniser(self._crop(y_BCHW))
-        return 1 - (self.recogniser(self._crop(x_BCHW)) * there_BD).sum(dim=1).mean()
+        here_BD: Tensor = self.recogniser(self._crop(x_BCHW))
+        return 1 - (here_BD * there_BD).sum(dim=1).mean()
 
     def _crop(self, x_BCHW: Tensor) -> Tensor:
         grid = F.affine_grid(

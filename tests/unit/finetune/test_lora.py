@@ -116,7 +116,7 @@ def test_a_damaged_update_is_named(lora, store, tmp_path):
     weights = copy / "pytorch_lora_weights.safetensors"
     state = load_file(weights)
     weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(MissingModelError, match="pytorch_lora_weights.safetensors is missing or damaged"):
+    with pytest.raises(MissingModelError, match=r"pytorch_lora_weights\.safetensors is missing or damaged"):
         load_editor(copy)
     state.pop(next(iter(state)))
     save_file(state, weights)

@@ -78,7 +78,7 @@ def make_trainer(guide, identity=None, **fields):
     pictures = InvertedPictures(data, np.array([0, 1, 3]), noise[:3])
     stepper = Stepper(config.loop, RunContext(Path()))
     return FinetuneTrainer(
-        editor, Losses(guide, identity), config, 2.0, pictures, pictures, stepper=stepper, seed=0, workers=1
+        editor, Losses(guide, identity), config, pictures, pictures, guidance=2.0, stepper=stepper, seed=0
     )
 
 

@@ -97,7 +97,7 @@ def test_wrong_calls_are_named(fake, tmp_path):
         fake(np.full((200, 200, 3), 90, np.uint8), "fear")
     with pytest.raises(ConfigError, match="blur"):
         fake(np.full((200, 200, 3), 90, np.uint8), "happy", blur=1)
-    with pytest.raises(MissingModelError, match="no model 'facediff-minni'.*facediff-mini"):
+    with pytest.raises(MissingModelError, match=r"no model 'facediff-minni'.*facediff-mini"):
         FaceEditPipeline.from_pretrained("facediff-minni")
 
 
