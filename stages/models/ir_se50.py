@@ -105,7 +105,8 @@ class IdentityDistance(nn.Module):
         with torch.no_grad():
             there_BD = self.recogniser(self._crop(y_BCHW))
         here_BD: Tensor = self.recogniser(self._crop(x_BCHW))
-        return 1 - (here_BD * there_BD).sum(dim=1).mean()
+        distance: Tensor = 1 - (here_BD * there_BD).sum(dim=1).mean()
+        return distance
 
     def _crop(self, x_BCHW: Tensor) -> Tensor:
         grid = F.affine_grid(
