@@ -20,7 +20,7 @@ from stages.common.weights import cache_folder
 from stages.models.ir_se50 import ARCFACE_POINTS, SIZE_PX, IdentityDistance, IrSe50
 from stages.models.perceptual import PerceptualDistance
 
-_FILES = {"arcface": Path("arcface") / "model_ir_se50.pth"}
+_ARCFACE_FILE = Path("weights") / "model_ir_se50.pth"
 _OTHERS = "Put it there, or name another network with --identity squeezenet or none (recorded as such)"
 
 
@@ -31,7 +31,7 @@ def find_identity(name: str) -> Artifact | None:
     """
     if name == "none":
         return None
-    path = squeezenet_file() if name == "squeezenet" else cache_folder() / _FILES[name]
+    path = squeezenet_file() if name == "squeezenet" else cache_folder() / _ARCFACE_FILE
     if not path.is_file():
         raise MissingModelError(f"no weights of the identity network {name} at {path}", _OTHERS)
     return describe_source(path.parent, hash_file(path))
@@ -46,7 +46,7 @@ def load_identity(name: str, device: str) -> nn.Module | None:
         return None
     if name == "squeezenet":
         return PerceptualDistance(load_squeezenet_keras(squeezenet_file())).to(device).eval()
-    recogniser = load_ir_se50(cache_folder() / _FILES[name])
+    recogniser = load_ir_se50(cache_folder() / _ARCFACE_FILE)
     return IdentityDistance(recogniser, arcface_crop()).to(device).eval()
 
 
