@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import Tensor, nn
 
 from stages.common.errors import ConfigError
@@ -47,6 +47,10 @@ class Stepper:
             project_dir=context.out,
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=some_unused)],
         )
+        if self.accelerator.distributed_type is DistributedType.FSDP:
+            raise ConfigError(
+                "sharded weights (FSDP) are not supported", "The networks fit one GPU: launch without FSDP"
+            )
         self.config = config
         self.device = context.device
         self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes

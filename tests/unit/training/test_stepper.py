@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.utils import DistributedType
 from torch import nn
 
 from stages.common.errors import ConfigError
@@ -55,6 +56,12 @@ def test_bf16_is_close_and_not_the_same():
 def test_fp16_needs_cuda():
     with pytest.raises(ConfigError, match="fp16 needs a CUDA device"):
         Stepper(loop(precision="fp16"), RunContext(Path()))
+
+
+def test_sharded_weights_are_refused(monkeypatch):
+    monkeypatch.setattr("accelerate.Accelerator.distributed_type", DistributedType.FSDP)
+    with pytest.raises(ConfigError, match="FSDP"):
+        Stepper(loop(), RunContext(Path()))
 
 
 def test_another_precision_in_the_same_process_is_what_is_asked_for():
