@@ -58,8 +58,8 @@ class FinetuneTrainer:
         self.guidance = guidance
         self.train_data, self.val_data = train, val
         self.denoiser = editor.denoiser
-        if torch.device(stepper.device).type == "cpu":
-            # The fused attention's backward pass is several times slower than plain matrix products there.
+        if torch.device(stepper.device).type == "cpu" and config.loop.precision == "bf16":
+            # There the fused attention's backward pass is slower than plain matrix products.
             self.denoiser.unet.set_attn_processor(AttnProcessor())
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
         self.tuned = {name: p for name, p in self.denoiser.named_parameters() if p.requires_grad}
