@@ -111,7 +111,8 @@ def _kept(step: Callable[[], Tensor]) -> int:
 def _watch_saved(storages: dict[int, tuple[object, int]]) -> Iterator[None]:
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if not isinstance(tensor, nn.Parameter):
+        # A linear layer keeps a transposed view of its weight.
+        if not isinstance(tensor if tensor._base is None else tensor._base, nn.Parameter):
             storages[storage._cdata] = (storage, storage.nbytes())
         return tensor
 
