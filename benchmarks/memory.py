@@ -1,4 +1,4 @@
-"""How much memory a training step needs on a GPU, added up from a step on tensors without content.
+"""How much memory a step of training or tuning needs on a GPU, added up from a step on tensors without content.
 
 Not in the sum: what cuDNN and the allocator take for themselves.
 """
@@ -10,15 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torchvision.models import vgg16
+from torchvision.models import vgg16, vit_b_16
 
 from benchmarks.tables import print_table
 from stages.common.config import resolve_config
 from stages.ldm.config import LdmConfig
 from stages.models.denoiser import build_denoiser
 from stages.models.first_stage import build_first_stage
+from stages.models.ir_se50 import IrSe50
 from stages.models.losses import PatchDiscriminator
 from stages.vqgan.config import VqganConfig
 
@@ -64,6 +66,33 @@ def measure_memory(preset: str = "affectnet-128", vqgan_batch: int = 8, ldm_batc
         ]
 
 
+def measure_finetuning(preset: str = "affectnet-128", batch: int = 4) -> Need:
+    """What tuning all weights by CLIP needs in float32, with guidance.
+
+    Sampling steps are computed again on the way back, one at a time, and what judges the pictures is gone by then.
+    """
+    vqgan, ldm = resolve_config(VqganConfig, "vqgan", preset), resolve_config(LdmConfig, "ldm", preset)
+    shape = ldm.network.latent_channels, ldm.network.latent_size, ldm.network.latent_size
+    with FakeTensorMode():
+        first_stage, denoiser = build_first_stage(vqgan.network).eval(), build_denoiser(ldm.network)
+        judges = IrSe50().eval(), vit_b_16().eval()  # the latter has the size of CLIP's half for pictures
+        frozen = [first_stage, *judges]
+        for network in frozen:
+            network.requires_grad_(False)
+        labels = torch.zeros(2 * batch, dtype=torch.long)
+        evaluation = _kept(lambda: denoiser(torch.randn(2 * batch, *shape), labels, labels).mean())
+        z = torch.randn(batch, *shape, requires_grad=True)
+        judged = _kept(lambda: _judge(first_stage.decode(z), *judges))
+        state = _ADAM_COPIES * _bytes(denoiser) + sum(map(_bytes, frozen))
+    return Need(f"tuning by CLIP, batch {batch}", state, max(evaluation, judged))
+
+
+def _judge(pictures: Tensor, recogniser: nn.Module, clip: nn.Module) -> Tensor:
+    sizes = ((recogniser, 112), (clip, 224))
+    answers = [network(F.interpolate(pictures, (size, size))).sum() for network, size in sizes]
+    return torch.stack(answers).sum()
+
+
 def _first_stage_loss(first_stage: nn.Module, critic: nn.Module, perceptual: nn.Module, x: Tensor) -> Tensor:
     pictures = first_stage(x, quantize=True).pictures
     loss: Tensor = critic(pictures).mean() + perceptual(pictures).mean() + (pictures - x).abs().mean()
@@ -82,7 +111,8 @@ def _kept(step: Callable[[], Tensor]) -> int:
 def _watch_saved(storages: dict[int, tuple[object, int]]) -> Iterator[None]:
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if not isinstance(tensor, nn.Parameter):
+        # A linear layer keeps a transposed view of its weight.
+        if not isinstance(tensor if tensor._base is None else tensor._base, nn.Parameter):
             storages[storage._cdata] = (storage, storage.nbytes())
         return tensor
 

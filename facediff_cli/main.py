@@ -14,6 +14,7 @@ from facediff_cli.reporting import print_error
 _GROUPS = {
     "preprocess": "Turn photos into aligned faces.",
     "train": "Train the networks.",
+    "finetune": "Tune a finished model.",
     "eval": "Measure models, and pictures that any system made.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",

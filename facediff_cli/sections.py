@@ -14,6 +14,7 @@ _CONFIGS = {
     "vqgan": "vqgan:VqganConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
+    "finetune": "finetune:FinetuneConfig",
     "bundle": "bundle:BundleConfig",
     "edit": "edit:EditConfig",
     "classifier": "classifier:ClassifierConfig",

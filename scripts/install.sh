@@ -24,4 +24,4 @@ else
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 fi
-"$venv/bin/python" -m compileall -q facediff_cli stages
+"$venv/bin/python" -m compileall -q facediff facediff_cli stages

@@ -65,6 +65,12 @@ class Detector(StrEnum):
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model by name (`facediff models list`) or a folder.")
 ]
+BaseOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--base", metavar="DIR", help="The model that an update from `finetune` changes, if not in the store."
+    ),
+]
 DetectorOption = Annotated[Detector, typer.Option("--detector", help="dlib works offline; auto takes FAN if it can.")]
 
 RoundTripOption = Annotated[
@@ -107,6 +113,7 @@ def edit(
     classifier: ClassifierOption = None,
     classifier_scale: ClassifierScaleOption = 1.0,
     model: ModelOption = DEFAULT_MODEL,
+    base: BaseOption = None,
     detector: DetectorOption = Detector.DLIB,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -158,17 +165,21 @@ def edit(
     if dry_run:
         _show_plan(photos, targets, artifact, config, as_json)
         return
-    outcomes = _run(photos, targets, artifact, config, guide=guide, device=device.value, detector=detector.value)
+    outcomes = _run(
+        photos, targets, artifact, config, guide=guide, device=device.value, detector=detector.value, base=base
+    )
     _show(outcomes, artifact, config, as_json)
 
 
-def load_models(artifact: Artifact, device: str, detector: str) -> tuple[Editor, FaceDetector]:
-    """The networks of a checked model, and a face detector."""
+def load_models(
+    artifact: Artifact, device: str, detector: str, base: Path | None = None
+) -> tuple[Editor, FaceDetector]:
+    """The networks of a checked model (``base`` as in ``load_editor``), and a face detector."""
     from stages.common.editor import load_editor
     from stages.common.face.detect import load_detector
 
     resolved = resolve_device(device)
-    return load_editor(artifact.root, resolved), load_detector(Detector(detector).value, resolved)
+    return load_editor(artifact.root, resolved, base), load_detector(Detector(detector).value, resolved)
 
 
 def _run(
@@ -180,12 +191,13 @@ def _run(
     guide: Artifact | None,
     device: str,
     detector: str,
+    base: Path | None,
 ) -> list[FileOutcome]:
     from stages.edit.batch import edit_files
     from stages.edit.run import check_supported
 
     def load() -> tuple[FaceEditor, FaceDetector]:
-        editor, find_faces = load_models(artifact, device, detector)
+        editor, find_faces = load_models(artifact, device, detector, base)
         check_supported(editor, config, artifact.root.name)
         return editor if guide is None else editor.guided_by(guide), find_faces
 

@@ -22,7 +22,8 @@ from stages.common.checkpoint import (
 )
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, MissingModelError
-from stages.common.manifest import Artifact, read_manifest
+from stages.common.lora import find_base, load_lora_info, merge_lora
+from stages.common.manifest import Artifact, ArtifactKind, read_manifest
 from stages.models.bound import bound_x0
 from stages.models.classifier_guidance import classifier_guidance
 from stages.models.denoiser import Denoiser
@@ -223,14 +224,31 @@ def guidance_for(model: RecommendsGuidance, source: str, target: str, wanted: fl
     return float(model.recommended_guidance.get(target, DEFAULT_GUIDANCE))
 
 
-def load_editor(root: Path, device: str = "cpu") -> Editor:
-    """Read a model folder. Raises ``MissingModelError`` when a part of it is absent or wrong."""
+def load_editor(root: Path, device: str = "cpu", base: Path | None = None) -> Editor:
+    """Read a model folder, or a low-rank update merged into the model that it changes: ``base``, or one in the store.
+
+    Raises ``MissingModelError`` when a part of it is absent or wrong.
+    """
+    manifest = read_manifest(root / "manifest.json")
+    if manifest.kind is ArtifactKind.LORA:
+        return _load_updated(root, manifest.artifact_id, device, base)
     return Editor(
         first_stage=load_latent_space(root, device),
         denoiser=load_denoiser(root, device),
         classifier=load_emotion_classifier(root, device),
         process=forward_process(load_schedule_config(root)).to(device),
         info=load_model_info(root),
-        artifact_id=read_manifest(root / "manifest.json").artifact_id,
+        artifact_id=manifest.artifact_id,
         device=device,
     )
+
+
+def _load_updated(root: Path, artifact_id: str, device: str, base: Path | None) -> Editor:
+    """The updated model recommends the guidance that it was tuned at."""
+    editor = load_editor(find_base(root, base).root, device)
+    merge_lora(editor.denoiser.unet, root)
+    editor.denoiser.eval().requires_grad_(False)
+    lora = load_lora_info(root)
+    guidance = {**editor.recommended_guidance, lora.emotion: lora.guidance}
+    info = editor.info.model_copy(update={"recommended_guidance": guidance})
+    return replace(editor, info=info, artifact_id=artifact_id)

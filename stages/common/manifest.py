@@ -35,6 +35,7 @@ class ArtifactKind(StrEnum):
     EMOTION_CLASSIFIER = "emotion_classifier"
     NOISY_CLASSIFIER = "noisy_classifier"
     MODEL = "model"
+    LORA = "lora"
     ONNX = "onnx"
     SAMPLES = "samples"
     INTERPOLATION = "interpolation"

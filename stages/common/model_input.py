@@ -1,4 +1,4 @@
-"""A model as an input of a stage: a release, or what ``train ldm`` wrote."""
+"""A model as an input of a stage: a release, what ``train ldm`` wrote, or what ``finetune`` changed of one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from stages.common.emotions import parse_emotion
 from stages.common.errors import ConfigError, MissingModelError
 from stages.common.manifest import Artifact, ArtifactKind
 
-MODEL_ROLES: Mapping[str, ArtifactKind] = {"model": ArtifactKind.MODEL, "ldm": ArtifactKind.LATENT_DIFFUSION}
+MODEL_ROLES: Mapping[str, ArtifactKind] = {
+    "model": ArtifactKind.MODEL,
+    "ldm": ArtifactKind.LATENT_DIFFUSION,
+    "lora": ArtifactKind.LORA,
+}
 """The roles of a stage that takes exactly one of them."""
 GUIDE_ROLES: Mapping[str, ArtifactKind] = {"classifier": ArtifactKind.NOISY_CLASSIFIER}
 """The role of a stage that can be guided by a classifier."""

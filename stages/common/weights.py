@@ -26,6 +26,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.EMOTION_CLASSIFIER,
         ArtifactKind.NOISY_CLASSIFIER,
         ArtifactKind.MODEL,
+        ArtifactKind.LORA,
     }
 )
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"

@@ -32,7 +32,9 @@ _SHEET_COLUMNS, _SHEET_MOST = 8, 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class FaceJob:
+    """A face to make: ``number`` of this emotion."""
+
     emotion: str
     number: int
 
@@ -64,7 +66,7 @@ def _run(config: SynthesizeConfig, inputs: Mapping[str, Artifact], context: RunC
     editor = load_model(inputs, context.device)
     emotions = supported_emotions(config.emotions, editor.supported)
     numbers = range(config.first, config.first + config.count)
-    jobs = [_Job(emotion, number) for emotion in emotions for number in numbers]
+    jobs = [FaceJob(emotion, number) for emotion in emotions for number in numbers]
     for emotion in emotions:
         (context.out / emotion).mkdir(exist_ok=True)
     missing = [job for job in jobs if not (context.out / job.path).is_file()]
@@ -74,9 +76,9 @@ def _run(config: SynthesizeConfig, inputs: Mapping[str, Artifact], context: RunC
             together = missing[start : start + size]
             if context.should_stop():
                 raise Interrupted("stopped", "Give the same command again to continue")
-            pictures = _synthesize(editor, config, context, together)
+            pictures = draw_faces(editor, config, context.seed, together)
             for job, picture in zip(together, pictures, strict=True):
-                write_png(context.out / job.path, picture, _record(job, config, context.seed, editor.artifact_id))
+                write_png(context.out / job.path, picture, describe_face(job, config, context.seed, editor.artifact_id))
             task.advance(len(together))
     for emotion in emotions:
         _write_sheet(context.out, emotion, numbers, {**_settings(config, context.seed), "model": editor.artifact_id})
@@ -88,12 +90,13 @@ def _run(config: SynthesizeConfig, inputs: Mapping[str, Artifact], context: RunC
     )
 
 
-def _synthesize(
-    editor: Editor, config: SynthesizeConfig, context: RunContext, jobs: list[_Job]
+def draw_faces(
+    editor: Editor, config: SynthesizeConfig, seed: int, jobs: list[FaceJob]
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The faces (B, S, S, 3), made together."""
     images_BCHW = editor.generate(
         torch.tensor([EMOTIONS.index(job.emotion) for job in jobs]),
-        SampleNoise(context.seed, [job.number for job in jobs], editor.latent_shape, context.device),
+        SampleNoise(seed, [job.number for job in jobs], editor.latent_shape, editor.device),
         sampler=config.sampler,
         steps=config.steps,
         guidance_scale=torch.full((len(jobs),), config.guidance),
@@ -109,17 +112,18 @@ def _settings(config: SynthesizeConfig, seed: int) -> dict[str, Any]:
     return {"seed": seed, "eta": config.noise, **settings}
 
 
-def _record(job: _Job, config: SynthesizeConfig, seed: int, model: str) -> dict[str, Any]:
+def describe_face(job: FaceJob, config: SynthesizeConfig, seed: int, model: str) -> dict[str, Any]:
+    """The record that goes into a face's file."""
     made = {"stage": "synthesize", "model": model, "emotion": job.emotion, "number": job.number}
     return {**describe_tool(), **made, **_settings(config, seed)}
 
 
-def _rows(jobs: list[_Job], config: SynthesizeConfig, seed: int) -> Iterator[dict[str, Any]]:
+def _rows(jobs: list[FaceJob], config: SynthesizeConfig, seed: int) -> Iterator[dict[str, Any]]:
     for job in jobs:
         yield {"path": job.path, "emotion": job.emotion, "number": job.number, **_settings(config, seed)}
 
 
 def _write_sheet(out: Path, emotion: str, numbers: range, settings: Mapping[str, Any]) -> None:
-    pictures = [read_rgb(out / _Job(emotion, number).path) for number in numbers[:_SHEET_MOST]]
+    pictures = [read_rgb(out / FaceJob(emotion, number).path) for number in numbers[:_SHEET_MOST]]
     record = {**describe_tool(), "stage": "synthesize", "emotion": emotion, **settings}
     write_png(out / f"{emotion}.png", lay_out(pictures, _SHEET_COLUMNS), record)

@@ -48,6 +48,6 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
     )
     module = types.ModuleType("stages.common.editor")
     made = editor or FakeEditor()
-    module.load_editor = lambda _root, _device: made  # type: ignore[attr-defined]
+    module.load_editor = lambda _root, _device, _base=None: made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "stages.common.editor", module)
     return root

@@ -3,7 +3,7 @@
 import pytest
 from support.shards import make_shards
 
-from benchmarks.memory import measure_memory
+from benchmarks.memory import measure_finetuning, measure_memory
 from benchmarks.training import measure_latents, measure_loader, measure_step
 
 
@@ -26,3 +26,9 @@ def test_the_loader_reads_what_is_there(tmp_path):
     assert set(speeds) == {"shards", "memory"}
     assert all(speed > 0 for speed in speeds.values())
     assert measure_latents(size=4, batches=2) > 0
+
+
+def test_tuning_needs_more_for_a_larger_batch_alone():
+    small, large = measure_finetuning("tiny", 2), measure_finetuning("tiny", 4)
+    assert large.state_bytes == small.state_bytes > 0
+    assert large.activation_bytes == pytest.approx(2 * small.activation_bytes, rel=0.1)

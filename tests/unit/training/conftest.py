@@ -13,10 +13,11 @@ from stages.common.engine import execute
 from stages.common.manifest import Artifact, load_artifact
 from stages.common.stage import StageSpec
 from stages.emotion.run import EMOTION
+from stages.finetune.run import FINETUNE
 from stages.ldm.run import LDM
 from stages.vqgan.run import VQGAN
 
-SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, LDM, CLASSIFIER)}
+SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, LDM, CLASSIFIER, FINETUNE)}
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ def training_of(tiny_folder: Path) -> Callable[[str], Training]:
     """The training of a stage by its name."""
 
     def make(name: str) -> Training:
-        roles = {"data": "shards", "first_stage": "vqgan"}
+        roles = {"data": "shards", "first_stage": "vqgan", "model": "tiny"}
         known = {**SPECS[name].inputs, **SPECS[name].optional_inputs}
         inputs = {role: load_artifact(tiny_folder / roles[role]) for role in known if role in roles}
-        return Training(SPECS[name], inputs, load_artifact(tiny_folder / name))
+        # What ``train_tiny_model`` has not trained is trained here, once.
+        reference = execute(SPECS[name], tiny_config(SPECS[name]), inputs, tiny_folder / name)
+        return Training(SPECS[name], inputs, reference)
 
     return make
 

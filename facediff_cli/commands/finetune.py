@@ -1,0 +1,135 @@
+"""``facediff finetune``: tune a finished model."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption
+from facediff_cli.options import (
+    ConfigOption,
+    Device,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    OutFolderOption,
+    ReadersOption,
+    ResumeOption,
+    SeedOption,
+    SetOption,
+    Tracker,
+    TrackerOption,
+)
+from facediff_cli.stage_command import load_input, run_stage
+
+if TYPE_CHECKING:
+    from stages.common.manifest import Artifact
+    from stages.finetune.config import FinetuneConfig
+
+app = typer.Typer()
+_DEFAULT_CLIP = "openai/clip-vit-base-patch16"
+
+
+class Guide(StrEnum):
+    """What says how far an edit is from the expression."""
+
+    CLIP = "clip"
+    CLASSIFIER = "classifier"
+
+
+class Identity(StrEnum):
+    """What tells faces apart."""
+
+    ARCFACE = "arcface"
+    SQUEEZENET = "squeezenet"
+    NONE = "none"
+
+
+@app.callback()
+def finetune() -> None:
+    """Tune a finished model."""
+
+
+@app.command()
+def clip(
+    target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
+    data: Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")],
+    out: OutFolderOption,
+    model: ModelOption = DEFAULT_MODEL,
+    guide: Annotated[
+        Guide | None, typer.Option("--guide", help="clip, or the model's own emotion classifier (offline).")
+    ] = None,
+    clip_model: Annotated[
+        str, typer.Option("--clip", metavar="NAME|DIR", help="A CLIP checkpoint: a folder, or a name in the HF cache.")
+    ] = _DEFAULT_CLIP,
+    identity: Annotated[
+        Identity | None, typer.Option("--identity", help="The network of the identity loss; none goes without.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", help="The scale to tune for; if left out, what the model recommends.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Tune all weights and write a whole model.")] = False,
+    config: ConfigOption = "mini",
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune a model's denoiser so that CLIP sees one expression in its edits, and write a small update of the model.
+
+    Training pictures are inverted once; then each step samples some of them back under the target in six differentiable
+    DDIM steps and follows the directional CLIP loss, an identity loss and a pixel loss. `edit --model OUT` uses the
+    result. One update serves one target and one guidance scale.
+
+    **Examples**
+
+    * `facediff finetune clip --target happy --data runs/shards --out runs/happier`
+
+    * `facediff finetune clip -t surprise --guide classifier --identity squeezenet --data runs/shards --out runs/wow`
+
+    * `facediff finetune clip -t sad --full --set loop.learning_rate=2e-6 --data runs/shards --out runs/sadder`
+
+    * `facediff edit --emotion happy --model runs/happier portrait.jpg`
+    """
+    from stages.common.config import resolve_config
+    from stages.common.model_input import as_model_input
+    from stages.common.weights import resolve_model
+    from stages.finetune.config import FinetuneConfig
+    from stages.finetune.run import finetune_stage
+
+    options = {"target": target, "guide": guide, "identity": identity, "guidance": guidance}
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    resolved = resolve_config(
+        FinetuneConfig, "finetune", config, [*given, *(["lora=null"] if full else []), *(settings or ())]
+    )
+    run_stage(
+        finetune_stage(whole=resolved.lora is None),
+        resolved,
+        {"data": load_input(data, "shards"), **as_model_input(resolve_model(model)), **_judges(resolved, clip_model)},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        workers=workers,
+        tracker=tracker.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+def _judges(config: FinetuneConfig, clip_model: str) -> dict[str, Artifact]:
+    """The networks behind the losses, where they are not the model's own."""
+    from stages.finetune.clip import find_clip
+    from stages.finetune.identity import find_identity
+    from stages.finetune.run import GUIDE_ROLE, IDENTITY_ROLE
+
+    found = {GUIDE_ROLE: find_clip(clip_model) if config.guide == "clip" else None}
+    found[IDENTITY_ROLE] = find_identity(config.identity)
+    return {role: artifact for role, artifact in found.items() if artifact is not None}
