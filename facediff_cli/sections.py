@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _CONFIGS = {
     "align": "AlignConfig",
     "shard": "ShardConfig",
+    "clips": "ClipsConfig",
     "vqgan": "VqganConfig",
     "ldm": "LdmConfig",
     "emotion": "EmotionConfig",
