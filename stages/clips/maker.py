@@ -103,7 +103,7 @@ class ClipMaker:
         level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
         if level < 10 ** (self._config.min_level_db / 20):
             raise BadInputError("the sound is silence", reason="silent")
-        return samples, float(max(late_s, 0) + max(early_s, 0))
+        return samples, max(float(late_s), 0.0) + max(float(early_s), 0.0)
 
 
 def _describe(clip: Clip, track: Track, video: Video, samples: NDArray[np.float32]) -> ClipSample:

@@ -78,7 +78,7 @@ class ClipTracker:
         raise BadInputError(f"{video.path} shows no face", reason="no face")
 
     def _search(self, rgb: NDArray[np.uint8]) -> list[Face]:
-        """The faces of a whole picture, in its own pixels. Raises ``BadInputError`` for a second one of similar size."""
+        """The faces of a whole picture, in its own pixels. Raises ``BadInputError`` for several of similar size."""
         scale = _search_scale(rgb, self._config.search_side_px)
         small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
         faces = [
@@ -118,20 +118,20 @@ class ClipTracker:
 
 
 def _search_scale(rgb: NDArray[np.uint8], side_px: int) -> float:
-    return min(1.0, side_px / min(rgb.shape[:2]))
+    return min(1.0, side_px / float(min(rgb.shape[:2])))
 
 
 def _to_source(face: Face, matrix: NDArray[np.float64]) -> Face:
     """A face found in a picture that ``matrix`` made, in the pixels from which it was made."""
     left, top, right, bottom = face.box_xyxy
     back = invert_similarity(matrix)
-    corners = transform_points(back, [(left, top), (right, bottom)])
-    return Face(tuple(corners.ravel()), face.score, transform_points(back, face.landmarks))
+    (left, top), (right, bottom) = transform_points(back, [(left, top), (right, bottom)]).tolist()
+    return Face((left, top, right, bottom), face.score, transform_points(back, face.landmarks))
 
 
 def _shrink(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     small = cv2.resize(rgb, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.float32)
 
 
 def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

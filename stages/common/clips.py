@@ -57,6 +57,7 @@ class ClipDataset:
         return self._shards.read(index, SOUND)
 
     def facts(self, index: int) -> dict[str, Any]:
-        """``text``, ``words`` (word, start_s, end_s), ``fps``, ``emotion``, ``level``, ``identity``, ``interpolated``."""
+        """``text``, ``words`` (word, start_s, end_s), ``fps``, ``emotion``, ``level``, ``identity``, ``split``, and
+        ``interpolated``: the numbers of the frames in which no face was found."""
         facts: dict[str, Any] = json.loads(self._shards.read(index, FACTS))
         return facts

@@ -44,7 +44,10 @@ class ShardFiles:
         prefix = f"{member}_" if member else ""
         offset, size = self.table[f"{prefix}offset"][index], self.table[f"{prefix}size"][index]
         with self.undamaged():
-            return os.pread(self._files[self._shard_of[index]], size, offset)
+            content = os.pread(self._files[self._shard_of[index]], size, offset)
+            if len(content) < size:
+                raise OSError(f"{self.table['shard'][index]} is cut off")
+        return content
 
     @contextmanager
     def undamaged(self) -> Iterator[None]:

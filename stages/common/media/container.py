@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stages.common.errors import BadInputError, ConfigError
 
 if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
     from av.container import InputContainer
     from av.frame import Frame
     from av.stream import Stream
+    from av.video.frame import VideoFrame
+
+FrameT = TypeVar("FrameT", bound="AudioFrame | VideoFrame")
 
 
 def require_av() -> None:
@@ -38,23 +42,25 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise BadInputError(f"{path} cannot be read: {error}", reason="unreadable") from error
 
 
-def decode_whole_packets(container: InputContainer, stream: Stream, damaged: list[int]) -> Iterator[Frame]:
-    """The frames of a stream; packets that cannot be decoded are left out and counted in ``damaged[0]``."""
+def decode_whole(container: InputContainer, stream: Stream, kind: type[FrameT], damaged: list[int]) -> Iterator[FrameT]:
+    """The frames of a stream, all of one kind; what cannot be decoded is left out and counted in ``damaged[0]``."""
     import av
 
     stream.codec_context.thread_count = 1
     packets = container.demux(stream)
     while True:
         try:
-            packet = next(packets, None)
-            if packet is None:
-                return
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError) as error:
+            damaged[0] += isinstance(error, av.FFmpegError)
+            return
+        try:
             frames = packet.decode()
-        except (av.error.InvalidDataError, av.error.EOFError):
+        except av.FFmpegError:
             damaged[0] += 1
             continue
         for frame in frames:
-            if frame.is_corrupt:
+            if not isinstance(frame, kind) or frame.is_corrupt:
                 damaged[0] += 1
             else:
                 yield frame

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole_packets, open_media, time_of
+from stages.common.media.container import decode_whole, open_media, time_of
 
 SAMPLE_RATE_HZ = 16_000
 _TOLERATED_GAP_S = 0.02
@@ -41,6 +42,7 @@ def read_sound(path: Path, longest_s: float) -> Sound:
     Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound".
     """
     import av
+    from av.audio.frame import AudioFrame
 
     with open_media(path) as container:
         if not container.streams.audio:
@@ -52,11 +54,11 @@ def read_sound(path: Path, longest_s: float) -> Sound:
         start_s: Fraction | None = None
         parts: list[NDArray[np.float32]] = []
         length = 0
-        for frame in decode_whole_packets(container, stream, [0]):
+        for frame in decode_whole(container, stream, AudioFrame, [0]):
             time_s = time_of(frame, container)
             start_s = start_s if start_s is not None else time_s or Fraction(0)
             frame.pts = None
-            part = np.concatenate([mono.to_ndarray()[0] for mono in to_mono.resample(frame)]).astype(np.float32) / 2**31
+            part = _to_unit(np.concatenate([mono.to_ndarray()[0] for mono in to_mono.resample(frame)]), 2**31)
             lost = 0 if time_s is None else round((time_s - start_s) * rate_hz) - length
             if lost > _TOLERATED_GAP_S * rate_hz:
                 parts.append(np.zeros(lost, np.float32))
@@ -105,4 +107,8 @@ def encode_wav(samples: NDArray[np.float32]) -> bytes:
 def decode_wav(content: bytes) -> NDArray[np.float32]:
     """What ``encode_wav`` wrote, -1..1 (N,)."""
     with wave.open(io.BytesIO(content), "rb") as file:
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / _PCM_MAX
+        return _to_unit(np.frombuffer(file.readframes(file.getnframes()), "<i2"), _PCM_MAX)
+
+
+def _to_unit(integers: NDArray[Any], largest: int) -> NDArray[np.float32]:
+    return integers.astype(np.float32) / np.float32(largest)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole_packets, open_media, time_of
+from stages.common.media.container import decode_whole, open_media, time_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -89,10 +89,12 @@ def _timed_frames(
     container: InputContainer, stream: VideoStream, facts: VideoFacts
 ) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
     """(time, duration, frame) in order of time; frames that do not advance are left out."""
+    from av.video.frame import VideoFrame
+
     damaged = [0]
     usual_s = 1 / Fraction(stream.average_rate or _USUAL_FPS)
     last_s: Fraction | None = None
-    for frame in decode_whole_packets(container, stream, damaged):
+    for frame in decode_whole(container, stream, VideoFrame, damaged):
         facts.damaged = damaged[0]
         time_s = time_of(frame, container)
         if time_s is None:
@@ -108,7 +110,7 @@ def _duration_s(frame: VideoFrame) -> Fraction:
 
 
 def _upright(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
-    rgb: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     aspect = stream.sample_aspect_ratio
     if aspect and aspect > 0 and aspect != 1:
         size = (max(1, round(rgb.shape[1] * aspect)), rgb.shape[0])
