@@ -59,5 +59,5 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfini
 DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
 SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Take only the first photos, in order of path.")
+    int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")
 ]

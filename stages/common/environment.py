@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stages.common.manifest import CodeRef
 
-_REPORTED_PACKAGES = ("torch", "diffusers", "numpy", "opencv-python", "pillow", "dlib-bin", "face-alignment")
+_REPORTED_PACKAGES = ("torch", "diffusers", "numpy", "opencv-python", "pillow", "dlib-bin", "face-alignment", "av")
 
 
 @cache
