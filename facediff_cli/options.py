@@ -58,6 +58,4 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]
 DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
 SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")
-]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")]

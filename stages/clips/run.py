@@ -67,8 +67,10 @@ def run(config: ClipsConfig, inputs: Mapping[str, Artifact], context: RunContext
     if not isinstance(source, Clips):
         raise BadInputError("the clips stage reads clips, not the output of another stage")
     require_av()
-    config, reason = settle(config, source, fetch=True)
-    context.progress.note(reason)
+    settled, reason = settle(config, source, fetch=True)
+    if config.detector == "auto":
+        context.progress.note(reason)
+    config = settled
     chunks = _plan_shards(source.clips[: config.limit], config.clips_per_shard, context.seed)
     run_chunks(partial(_start, config, source.root, context.out, context.device), chunks, context, "clips")
     return _merge(config, context.out, chunks)
