@@ -13,6 +13,7 @@ from support.videos import delay_sound, grey_frames, hum, run_ffmpeg, write_vide
 
 from stages.common.errors import BadInputError
 from stages.common.media.sound import Sound, align_sound, decode_wav, encode_wav, read_sound, samples_in
+from stages.common.media.video import Video
 
 FRAMES = grey_frames([60] * 25)
 
@@ -111,3 +112,23 @@ def test_wav_files_come_back(tmp_path: Path) -> None:
     assert np.abs(decode_wav(content) - samples.clip(-1, 1)).max() < 1e-4
     (tmp_path / "a.wav").write_bytes(content)
     assert read_sound(tmp_path / "a.wav", 1).rate_hz == 16_000
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("b_frames.mp4", ["-bf", "3", "-c:a", "aac"]),
+        ("late_start.ts", ["-bf", "2", "-c:a", "aac"]),
+        ("old.mpg", ["-c:v", "mpeg1video", "-c:a", "mp2"]),
+        ("web.webm", ["-c:v", "libvpx", "-c:a", "libopus", "-ar", "48000"]),
+        ("quick.mov", ["-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-c:a", "pcm_s16le"]),
+    ],
+)
+def test_a_flash_and_a_click_stay_together(tmp_path: Path, name: str, options: list[str]) -> None:
+    flash = [200 if 10 <= n < 13 else 30 for n in range(25)]
+    path = write_video(tmp_path / name, grey_frames(flash), click(0.4, 44_100), rate_hz=44_100, options=options)
+    video = Video(path, Fraction(25))
+    bright = [float(picture.mean()) > 115 for picture in video]
+    samples = align_sound(read_sound(path, 10), video.facts.start_s, samples_in(len(bright), video.fps))
+    assert loudest_s(samples) - bright.index(True) / 25 == pytest.approx(0, abs=0.002)
+    assert sum(bright) == 3
