@@ -19,6 +19,8 @@ _LIBRARIES = (
     "pyarrow",
     "dlib-bin",
     "face-alignment",
+    "av",
+    "torchaudio",
 )
 _MODULES_OF_EDIT = ("torch", "torchvision", "diffusers", "safetensors", "numpy", "cv2", "PIL")
 _FAN_FILES = ("s3fd-619a316812.pth", "2DFAN4-11f355bf06.pth.tar")

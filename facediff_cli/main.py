@@ -12,7 +12,7 @@ import typer
 from facediff_cli.reporting import print_error
 
 _GROUPS = {
-    "preprocess": "Turn photos into aligned faces.",
+    "preprocess": "Turn photos into aligned faces, and videos into clips of talking faces.",
     "train": "Train the networks.",
     "finetune": "Tune a finished model.",
     "eval": "Measure models, and pictures that any system made.",

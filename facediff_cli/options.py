@@ -20,6 +20,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Detector(StrEnum):
+    """Which landmarks to use: FAN is the reference, dlib works offline, auto takes FAN where its weights can be had."""
+
+    AUTO = "auto"
+    FAN = "fan"
+    DLIB = "dlib"
+
+
 class Tracker(StrEnum):
     """What shows the curves and pictures of a training."""
 
@@ -54,3 +62,6 @@ ClassifierOption = Annotated[
 ClassifierScaleOption = Annotated[
     float, typer.Option("--classifier-scale", min=0, help="How hard the classifier pulls.")
 ]
+DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
+SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")]

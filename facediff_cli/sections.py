@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _CONFIGS = {
     "align": "align:AlignConfig",
     "shard": "shard:ShardConfig",
+    "clips": "clips:ClipsConfig",
     "vqgan": "vqgan:VqganConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",

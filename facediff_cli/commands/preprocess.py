@@ -1,20 +1,23 @@
-"""``facediff preprocess``: photos into aligned faces."""
+"""``facediff preprocess``: photos into aligned faces; the verbs for videos have a module of their own."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.commands import preprocess_clips
 from facediff_cli.options import (
     CPU_COUNT,
     ConfigOption,
+    DetectorOption,
     DryRunOption,
     JsonOption,
+    LimitOption,
     OutFolderOption,
     SetOption,
+    SizeOption,
     WorkersOption,
 )
 from facediff_cli.reporting import RichProgress
@@ -25,21 +28,6 @@ if TYPE_CHECKING:
     from stages.align.sources import Photos
 
 app = typer.Typer()
-
-
-class Detector(StrEnum):
-    """Which landmarks to use: FAN is the reference, dlib works offline, auto takes FAN where its weights can be had."""
-
-    AUTO = "auto"
-    FAN = "fan"
-    DLIB = "dlib"
-
-
-DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
-SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Take only the first photos, in order of path.")
-]
 
 
 @app.command()
@@ -126,3 +114,8 @@ def _run(config: AlignConfig, photos: Photos, out: Path, **how: Any) -> None:
     from stages.align.run import ALIGN
 
     run_stage(ALIGN, config, {"photos": photos}, out, **how)
+
+
+app.command()(preprocess_clips.video)
+app.command()(preprocess_clips.grid)
+app.command()(preprocess_clips.mead)

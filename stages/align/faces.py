@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from stages.common.errors import BadInputError
 from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
-from stages.common.images import decode_rgb, read_bytes
+from stages.common.images import decode_rgb, encode_jpeg, read_bytes
+from stages.common.samples import OK, sample_key
 
-OK = "ok"
 GREY = "grey"
 DUPLICATE = "duplicate"
 _BLUR_SIZE_PX = 128
@@ -128,17 +127,3 @@ def is_grey(crop: NDArray[np.uint8]) -> bool:
     red, green, blue = cv2.split(crop)
     spread = cv2.max(cv2.max(red, green), blue) - cv2.min(cv2.min(red, green), blue)
     return float(spread.mean()) < _GREY_SPREAD
-
-
-def encode_jpeg(crop: NDArray[np.uint8], quality: int) -> bytes:
-    """JPEG without chroma subsampling, which would cost a small face its colour detail."""
-    full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
-    return bytes(content)
-
-
-def sample_key(source_path: str) -> str:
-    """A readable name that is unique and free of dots (a tar of samples splits names at the first dot)."""
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", Path(source_path).stem)[:40]
-    return f"{stem}-{hashlib.sha256(source_path.encode()).hexdigest()[:10]}"

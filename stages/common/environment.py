@@ -21,6 +21,7 @@ _REPORTED_PACKAGES = (
     "piq",
     "torch-fidelity",
     "lpips",
+    "av",
 )
 
 

@@ -6,6 +6,7 @@ import io
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -57,6 +58,14 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
     except Exception as error:
         # Pillow's decoders and its EXIF parser let many kinds of error through for damaged files.
         raise BadInputError(f"{name} is damaged: {_one_line(error)}", reason="unreadable") from error
+
+
+def encode_jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:
+    """JPEG without chroma subsampling, which would cost a small face its colour detail."""
+    full_chroma = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_chroma])
+    return bytes(content)
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ class ArtifactKind(StrEnum):
     SOURCE = "source"
     FACES = "faces"
     SHARDS = "shards"
+    CLIPS = "clips"
     FIRST_STAGE = "first_stage"
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"

@@ -21,49 +21,36 @@ INDEX_NAME = "index.parquet"
 UNLABELLED = -1
 
 
-class ShardDataset:
-    """One split of a shards artifact.
+class ShardFiles:
+    """The members of one split's samples: ``table`` holds the columns of its index.
 
-    ``labels`` holds class indices (N,) in the order of ``EMOTIONS``, ``UNLABELLED`` where there is none.
     Raises ``BadInputError`` when the split is empty or a file is missing or damaged.
     """
 
     def __init__(self, artifact: Artifact, split: str) -> None:
         self._root = artifact.root
-        with self._undamaged():
-            table = pq.read_table(artifact.path(INDEX_NAME), filters=[("split", "=", split)]).to_pydict()
-        if not table["sample_key"]:
-            raise BadInputError(f"{artifact.root} has no samples in the split {split!r}")
-        self.keys: list[str] = table["sample_key"]
-        self.identities: list[str | None] = table["identity"]
-        self.labels = np.array([EMOTIONS.index(e) if e else UNLABELLED for e in table["emotion"]])
-        self._offsets = table["offset"]
-        self._sizes = table["size"]
-        names = sorted(set(table["shard"]))
-        self._shard_of = [names.index(name) for name in table["shard"]]
         self._files: list[int] = []
-        with self._undamaged():
+        with self.undamaged():
+            self.table = pq.read_table(artifact.path(INDEX_NAME), filters=[("split", "=", split)]).to_pydict()
+        if not self.table["sample_key"]:
+            raise BadInputError(f"{artifact.root} has no samples in the split {split!r}")
+        names = sorted(set(self.table["shard"]))
+        self._shard_of = [names.index(name) for name in self.table["shard"]]
+        with self.undamaged():
             self._files.extend(os.open(artifact.path(name), os.O_RDONLY) for name in names)
 
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """The decoded picture, (H, W, 3) RGB."""
-        with self._undamaged():
-            return np.asarray(Image.open(io.BytesIO(self.encoded(index))).convert("RGB"))
-
-    def encoded(self, index: int) -> bytes:
-        """The picture's file as it lies in its shard."""
-        with self._undamaged():
-            return os.pread(self._files[self._shard_of[index]], self._sizes[index], self._offsets[index])
-
-    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Pictures (B, H, W, 3) of one size."""
-        return np.stack([self[int(i)] for i in indices])
+    def read(self, index: int, member: str = "") -> bytes:
+        """A sample's only file, or the one with this suffix, as it lies in its shard."""
+        prefix = f"{member}_" if member else ""
+        offset, size = self.table[f"{prefix}offset"][index], self.table[f"{prefix}size"][index]
+        with self.undamaged():
+            content = os.pread(self._files[self._shard_of[index]], size, offset)
+            if len(content) < size:
+                raise OSError(f"{self.table['shard'][index]} is cut off")
+        return content
 
     @contextmanager
-    def _undamaged(self) -> Iterator[None]:
+    def undamaged(self) -> Iterator[None]:
         try:
             yield
         except (OSError, ArrowInvalid) as error:
@@ -74,6 +61,42 @@ class ShardDataset:
     def __del__(self) -> None:
         for descriptor in getattr(self, "_files", []):
             os.close(descriptor)
+
+
+class ShardDataset:
+    """One split of a shards artifact.
+
+    ``labels`` holds class indices (N,) in the order of ``EMOTIONS``, ``UNLABELLED`` where there is none.
+    Raises ``BadInputError`` when the split is empty or a file is missing or damaged.
+    """
+
+    def __init__(self, artifact: Artifact, split: str) -> None:
+        self._shards = ShardFiles(artifact, split)
+        table = self._shards.table
+        self.keys: list[str] = table["sample_key"]
+        self.identities: list[str | None] = table["identity"]
+        self.labels = class_indices(table["emotion"])
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """The decoded picture, (H, W, 3) RGB."""
+        with self._shards.undamaged():
+            return np.asarray(Image.open(io.BytesIO(self.encoded(index))).convert("RGB"))
+
+    def encoded(self, index: int) -> bytes:
+        """The picture's file as it lies in its shard."""
+        return self._shards.read(index)
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Pictures (B, H, W, 3) of one size."""
+        return np.stack([self[int(i)] for i in indices])
+
+
+def class_indices(emotions: Sequence[str | None]) -> NDArray[np.int64]:
+    """Indices into ``EMOTIONS``, ``UNLABELLED`` for None."""
+    return np.array([EMOTIONS.index(emotion) if emotion else UNLABELLED for emotion in emotions])
 
 
 def require_labels(*splits: ShardDataset) -> None:

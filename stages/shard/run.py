@@ -18,8 +18,8 @@ from stages.common.hashing import hash_file, hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import INDEX_NAME
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.common.tar import write_tar
 from stages.shard.config import ShardConfig
-from stages.shard.tar import write_tar
 
 _COLUMNS = ["sample_key", "emotion", "identity", "split", "status", "face_path"]
 _INDEX_SCHEMA = pa.schema(

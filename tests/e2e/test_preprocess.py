@@ -36,11 +36,12 @@ FaceMaker.make = make_and_die
 """
 _DIE_WITH_WORKERS = """
 import multiprocessing, os, signal
+import stages.common.chunks
 def die(context):
     if list(context.work.glob("*.parquet")):
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
-run._stop_if_asked = die
+stages.common.chunks._stop_if_asked = die
 """
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import random
 import tarfile
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.shards import make_shards
+from support.shards import make_shards, read_webdataset
 
 from stages.common.engine import describe_source
 from stages.common.manifest import Artifact, ArtifactKind
@@ -125,15 +122,6 @@ def test_another_seed_is_another_order_of_the_same_samples(tmp_path):
         orders.append([key for key, _, _ in read_tars(tmp_path / str(seed) / "out")["train-000000.tar"]])
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
-
-
-def read_webdataset(urls: list[str]) -> list[dict]:
-    with warnings.catch_warnings():
-        # webdataset leaves closing its files to the garbage collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"))
-        gc.collect()
-    return samples
 
 
 def test_webdataset_reads_the_same_samples(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import webdataset
 from PIL import Image
 
 from stages.common.config import StageConfig
@@ -64,3 +67,14 @@ def make_shards(folder: Path, size_px: int = 32, samples_per_shard: int = 5) -> 
     """Faces and their shards below ``folder``; the counts of ``COUNTS``."""
     faces = execute(_RENDER, RenderConfig(size_px=size_px), {}, folder / "faces")
     return execute(SHARD, ShardConfig(samples_per_shard=samples_per_shard), {"faces": faces}, folder / "shards")
+
+
+def read_webdataset(urls: list[str], decode: str | None = "rgb8") -> list[dict]:
+    """The samples of tars as WebDataset reads them, decoded or as bytes."""
+    with warnings.catch_warnings():
+        # webdataset leaves closing its files to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        dataset = webdataset.WebDataset(urls, shardshuffle=False)
+        samples = list(dataset.decode(decode) if decode else dataset)
+        gc.collect()
+    return samples

@@ -16,7 +16,7 @@ from PIL import Image
 
 from stages.align import run as align_run
 from stages.align.config import AlignConfig
-from stages.align.faces import FaceMaker, is_grey, sample_key
+from stages.align.faces import FaceMaker, is_grey
 from stages.align.run import ALIGN
 from stages.align.sources import Photos, Sample, read_affectnet, read_folder
 from stages.common.engine import execute
@@ -27,6 +27,7 @@ from stages.common.face.similarity import transform_points
 from stages.common.face.warp import align_face
 from stages.common.images import read_rgb
 from stages.common.manifest import Artifact, find_problems
+from stages.common.samples import sample_key
 
 SavePhoto = Callable[..., Path]
 

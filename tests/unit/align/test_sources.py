@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.align.sources import NOT_AN_EMOTION, Photos, Sample, read_affectnet, read_folder, split_by_hash
+from stages.align.sources import NOT_AN_EMOTION, Photos, Sample, read_affectnet, read_folder
 from stages.common.errors import BadInputError
 from stages.common.manifest import ArtifactKind
+from stages.common.samples import split_by_hash
 
 
 def make_photos(root: Path, *names: str) -> None:

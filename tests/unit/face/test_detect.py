@@ -13,6 +13,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
+from stages.common import torch_hub
 from stages.common.errors import MissingModelError
 from stages.common.face import detect, fan
 from stages.common.face.detect import DlibDetector, FanDetector, load_detector, package_weights, resolve_detector
@@ -105,7 +106,7 @@ def test_fan_without_weights_is_a_missing_model() -> None:
 def test_weights_are_fetched_if_the_server_answers(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     no_weights.mkdir(parents=True)
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_a, **_k: contextlib.nullcontext())
-    monkeypatch.setattr(fan, "_download", lambda _url, path: path.touch())
+    monkeypatch.setattr(torch_hub, "_download", lambda _url, path: path.touch())
     assert resolve_detector("auto", fetch=False)[0] == "dlib"
     assert resolve_detector("auto")[0] == "fan"
     assert fan.missing_weights() == []
@@ -117,7 +118,7 @@ def test_a_broken_download_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("invalid hash value")
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_a, **_k: contextlib.nullcontext())
-    monkeypatch.setattr(fan, "_download", break_off)
+    monkeypatch.setattr(torch_hub, "_download", break_off)
     assert resolve_detector("auto")[0] == "dlib"
     assert len(fan.missing_weights()) == 2
 

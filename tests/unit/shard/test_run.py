@@ -15,9 +15,9 @@ from stages.common.errors import BadInputError
 from stages.common.manifest import find_problems, load_artifact
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import RunContext
+from stages.common.tar import write_tar
 from stages.shard.config import ShardConfig
 from stages.shard.run import run
-from stages.shard.tar import write_tar
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,119 @@
+"""Pictures of a video at a constant rate: upright, with square pixels, chosen by their timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.common.errors import BadInputError
+from stages.common.media.container import decode_whole, open_media, time_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_USUAL_FPS = 25
+
+
+@dataclass(slots=True)
+class VideoFacts:
+    """What reading a video found, complete when its last picture was taken.
+
+    ``start_s`` is the time of the first picture since the start of the file, ``longest_gap_s`` the longest time without
+    a new picture, ``damaged`` the number of packets or frames that could not be decoded.
+    """
+
+    start_s: Fraction = Fraction(0)
+    longest_gap_s: Fraction = Fraction(0)
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class Video:
+    """The pictures of a file at ``fps``; ``facts`` fill in while it is iterated. Iterating again reads again.
+
+    Picture k is the frame nearest to ``start_s + k / fps``, as (H, W, 3) RGB. Only one frame is held at a time.
+    Raises ``BadInputError`` with reason "missing", "unreadable" or "no video".
+    """
+
+    path: Path
+    fps: Fraction
+    facts: VideoFacts = field(default_factory=VideoFacts)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        self.facts = VideoFacts()
+        with open_media(self.path) as container:
+            if not container.streams.video:
+                raise BadInputError(f"{self.path} holds no video", reason="no video")
+            stream = container.streams.video[0]
+            for frame, times in self._choose(_timed_frames(container, stream, self.facts)):
+                picture = _upright(frame, stream)
+                for _ in range(times):
+                    yield picture
+
+    def _choose(self, frames: Iterator[tuple[Fraction, Fraction, VideoFrame]]) -> Iterator[tuple[VideoFrame, int]]:
+        """Each frame that is nearest to some output time, and to how many."""
+        held = next(frames, None)
+        if held is None:
+            raise BadInputError(f"{self.path} has no picture that can be decoded", reason="unreadable")
+        self.facts.start_s = start_s = held[0]
+        ticks = (start_s + k / self.fps for k in count())
+        tick = next(ticks)
+        for following in frames:
+            gap_s = following[0] - held[0]
+            self.facts.longest_gap_s = max(self.facts.longest_gap_s, gap_s)
+            middle_s, times = held[0] + gap_s / 2, 0
+            while tick <= middle_s:
+                tick, times = next(ticks), times + 1
+            if times:
+                yield held[2], times
+            held = following
+        # The last frame is shown for its duration; a tick needs at least half of its own.
+        end_s, times = held[0] + held[1] - 1 / (2 * self.fps), 0
+        while tick <= end_s or (tick == start_s and times == 0):
+            tick, times = next(ticks), times + 1
+        if times:
+            yield held[2], times
+
+
+def _timed_frames(
+    container: InputContainer, stream: VideoStream, facts: VideoFacts
+) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+    """(time, duration, frame) in order of time; frames that do not advance are left out."""
+    from av.video.frame import VideoFrame
+
+    damaged = [0]
+    usual_s = 1 / Fraction(stream.average_rate or _USUAL_FPS)
+    last_s: Fraction | None = None
+    for frame in decode_whole(container, stream, VideoFrame, damaged):
+        facts.damaged = damaged[0]
+        time_s = time_of(frame, container)
+        if time_s is None:
+            time_s = Fraction(0) if last_s is None else last_s + usual_s
+        if last_s is None or time_s > last_s:
+            last_s = time_s
+            yield time_s, _duration_s(frame) or usual_s, frame
+    facts.damaged = damaged[0]
+
+
+def _duration_s(frame: VideoFrame) -> Fraction:
+    return frame.duration * (frame.time_base or Fraction(0)) if frame.duration else Fraction(0)
+
+
+def _upright(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
+    rgb = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect > 0 and aspect != 1:
+        size = (max(1, round(rgb.shape[1] * aspect)), rgb.shape[0])
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    quarter_turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
