@@ -151,7 +151,7 @@ def edit(
     )
     guide = None if classifier is None else load_input(classifier, "noisy_classifier")
     as_folder = out is not None and out.endswith(("/", os.sep))
-    targets = plan_outputs(photos, Path(out) if out else None, config.emotion, crop_only=crop_only, as_folder=as_folder)
+    targets = plan_outputs(photos, Path(out) if out else None, config.target_name, crop_only=crop_only, as_folder=as_folder)
     for target in targets:
         check_writable(target, create=not dry_run)
     artifact = resolve_model(model)

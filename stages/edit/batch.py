@@ -92,5 +92,5 @@ def _save(target: Path, photo: Photo, result: EditResult, config: EditConfig) ->
 
 
 def _describe_unchanged(result: EditResult, config: EditConfig) -> tuple[str, ...]:
-    already = [face for face in result.faces if face.source == config.emotion and face.source_probability is not None]
+    already = [face for face in result.faces if [face.source] == list(config.mixture) and face.source_probability is not None]
     return tuple(f"already looks {face.source} (probability {face.source_probability:.2f})" for face in already)
