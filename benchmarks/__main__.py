@@ -130,6 +130,7 @@ def _edit(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.memory import measure_memory, print_memory
     from benchmarks.training import measure_latents, measure_loader, measure_step, print_training
 
     loader = None
@@ -140,6 +141,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
     latents = measure_latents()
     step = measure_step(options.device, options.batch, options.runs)
     print_training(step, loader, latents)
+    print_memory(measure_memory())
     return {"step": step, "loader": loader, "latents_per_s": latents}
 
 

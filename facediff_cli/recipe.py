@@ -1,4 +1,4 @@
-"""Recipes: YAML files that name the steps from photos to a model, each a stage with the steps that it reads."""
+"""Recipes: YAML files that name the steps from photos to a model and its evaluation, each a stage and what it reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from stages.common.manifest import ArtifactKind
     from stages.common.stage import StageSpec
 
-_STAGES = ("align", "shard", "vqgan", "emotion", "ldm", "bundle")
+_SPECS = {
+    "align": "align.run:ALIGN",
+    "shard": "shard.run:SHARD",
+    "vqgan": "vqgan.run:VQGAN",
+    "emotion": "emotion.run:EMOTION",
+    "classifier": "classifier.run:CLASSIFIER",
+    "ldm": "ldm.run:LDM",
+    "bundle": "bundle.run:BUNDLE",
+    "eval_reconstruction": "evaluate.reconstruction:RECONSTRUCTION",
+    "eval_edit": "evaluate.edit:EDIT_GRID",
+}
+_STAGES = tuple(_SPECS)
 READS_PHOTOS = "align"
 
 
@@ -70,7 +81,8 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 def stage_spec(name: str) -> StageSpec[Any]:
     """The stage of this name; imports it."""
-    spec: StageSpec[Any] = getattr(importlib.import_module(f"stages.{name}.run"), name.upper())
+    module, attribute = _SPECS[name].split(":")
+    spec: StageSpec[Any] = getattr(importlib.import_module(f"stages.{module}"), attribute)
     return spec
 
 
@@ -81,8 +93,8 @@ def _check_graph(recipe: Recipe, origin: str) -> None:
         spec = stage_spec(step.stage)
         wanted = {} if step.stage == READS_PHOTOS else dict(spec.inputs)
         allowed = {**wanted, **spec.optional_inputs}
-        if not wanted.keys() <= step.inputs.keys() <= allowed.keys():
-            raise ConfigError(f"{origin}: step {name} must read {', '.join(wanted) or 'nothing'}")
+        if not wanted.keys() <= step.inputs.keys() <= allowed.keys() or bool(allowed) != bool(step.inputs):
+            raise ConfigError(f"{origin}: step {name} must read {', '.join(wanted or allowed) or 'nothing'}")
         for role, source in step.inputs.items():
             if source not in made:
                 raise ConfigError(f"{origin}: step {name} reads {source!r}, which is no earlier step")

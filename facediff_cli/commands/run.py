@@ -76,6 +76,8 @@ def run(
 def _resolve(recipe: Recipe, step: Step, progress: RichProgress, dry_run: bool) -> StageConfig:
     from facediff_cli.recipe import READS_PHOTOS, stage_spec
     from stages.common.config import resolve_config
+    from stages.evaluate.config import MetricsConfig
+    from stages.evaluate.registry import settle_metrics
 
     config: StageConfig = resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
     if step.stage == READS_PHOTOS:
@@ -84,7 +86,7 @@ def _resolve(recipe: Recipe, step: Step, progress: RichProgress, dry_run: bool) 
         assert isinstance(config, AlignConfig)
         config, reason = settle_detector(config, fetch=not dry_run)
         progress.note(reason)
-    return config
+    return settle_metrics(config) if isinstance(config, MetricsConfig) else config
 
 
 def _read_inputs(step: Step, photos: Photos, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:

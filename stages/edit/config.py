@@ -23,7 +23,7 @@ class VideoConfig(StageConfig):
     """
 
     smoothing: float = Field(default=2.0, ge=0, le=10)
-    memory: float = Field(default=0.0, ge=0, lt=1)
+    memory: float = Field(default=0.6, ge=0, lt=1)
     crf: int = Field(default=18, ge=0, le=51)
 
 

@@ -50,8 +50,9 @@ class LdmTrainer:
         self.stepper = stepper
         self.first_stage = first_stage
         self.denoiser = denoiser
-        if torch.device(stepper.device).type == "cpu":
-            # The fused attention's backward pass is several times slower than plain matrix products there.
+        on_cpu = torch.device(stepper.device).type == "cpu"
+        if on_cpu and config.loop.precision == "bf16":
+            # There the fused attention's backward pass is slower than plain matrix products.
             denoiser.unet.set_attn_processor(AttnProcessor())
         stepper.place(denoiser)
         optimizer = torch.optim.AdamW(
@@ -59,7 +60,7 @@ class LdmTrainer:
         )
         self.network, self.optimizer = stepper.prepare(denoiser, optimizer)
         self.ema = EMAModel(
-            denoiser.parameters(), config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75, foreach=True
+            denoiser.parameters(), config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75, foreach=not on_cpu
         )
         self.objective = Objective(config, of_pictures=isinstance(first_stage, Pixels), device=stepper.device)
         self.train_data, self.train_labels = train[0], torch.from_numpy(train[1])

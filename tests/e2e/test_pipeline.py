@@ -178,11 +178,14 @@ def test_an_edit_by_another_way(runs: Path, tmp_path: Path, capsys: pytest.Captu
         "--steps",
         3,
     )
+    train = ("--data", runs / "shards", "--first-stage", runs / "vqgan", "--device", "cpu", "--config", "tiny")
+    facediff("train", "classifier", "--out", tmp_path / "classifier", *train)
+    by_classifier = ("--classifier", tmp_path / "classifier", "--classifier-scale", 20)
     pictures = []
-    for number, way in enumerate([(), ("--sampler", "dpmpp-2m", "--set", "guided=back")]):
+    for number, way in enumerate([(), ("--sampler", "dpmpp-2m", "--set", "guided=back"), by_classifier]):
         output_of(capsys, *edit, *way, "--guidance", 3, "--out", tmp_path / f"{number}.png")
         pictures.append(np.asarray(Image.open(tmp_path / f"{number}.png")).tobytes())
-    assert len(set(pictures)) == 2
+    assert len(set(pictures)) == 3
     assert main([*map(str, edit), "--set", "guided=there"]) == 2
     assert "--set guided" in capsys.readouterr().err
 
@@ -243,14 +246,14 @@ def test_a_recipe_does_the_same_in_one_command(runs: Path, tmp_path: Path, capsy
         1,
     )
     planned = output_of(capsys, "run", "tiny", *where, "--dry-run")["steps"]
-    assert [step["status"] for step in planned] == ["new", *["waits"] * 5]
+    assert [step["status"] for step in planned] == ["new", *["waits"] * 7]
     assert list(tmp_path.iterdir()) == []
     done = output_of(capsys, "run", "tiny", *where)["steps"]
-    assert [step["status"] for step in done] == ["done"] * 6
+    assert [step["status"] for step in done] == ["done"] * 8
     ids = {step["step"]: step["artifact_id"] for step in done}
     assert ids["model"] == load_artifact(runs / "model").manifest.artifact_id
     again = output_of(capsys, "run", "tiny", *where)["steps"]
-    assert [step["status"] for step in again] == ["up to date"] * 6
+    assert [step["status"] for step in again] == ["up to date"] * 8
     assert {step["step"]: step["artifact_id"] for step in again} == ids
 
 

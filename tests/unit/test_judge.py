@@ -141,6 +141,7 @@ def test_cost_of_a_command_and_of_a_failing_one():
 
 def test_sections_without_data_are_skipped_with_a_line(monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("FACEDIFF_DATA", raising=False)
+    monkeypatch.setattr("benchmarks.__main__._training", lambda _options: {"measured": 1})
     assert main(["--model", str(tmp_path / "none"), "--json", str(tmp_path / "out.json")]) == 0
     errors = capsys.readouterr().err
     assert [name for name in ("preprocess", "edit", "judge") if f"{name}: skipped: " in errors] == [
@@ -148,5 +149,5 @@ def test_sections_without_data_are_skipped_with_a_line(monkeypatch, capsys, tmp_
         "edit",
         "judge",
     ]
-    assert json.loads((tmp_path / "out.json").read_text()) == {}
+    assert json.loads((tmp_path / "out.json").read_text()) == {"training": {"measured": 1}}
     assert main(["judge", "--photos", str(tmp_path / "absent")]) == 2

@@ -27,6 +27,7 @@ def test_every_recipe_that_comes_along_is_one(name):
         ([FACES, "shards: {stage: shard}"], "shards must read faces"),
         ([FACES, "shards: {stage: shard, inputs: {face: faces}}"], "shards must read faces"),
         ([FACES, "vqgan: {stage: vqgan, inputs: {data: faces}}"], "data of step vqgan must be shards, not faces"),
+        (["edits: {stage: eval_edit}"], "edits must read model"),
         (["faces: {stage: aline}"], "steps.faces.stage"),
         (["faces: {stage: align, inputs: {photos: x}}"], "faces must read nothing"),
         (["faces: [stage"], "not valid YAML"),

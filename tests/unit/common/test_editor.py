@@ -2,11 +2,17 @@
 
 import pytest
 import torch
-from support.tiny_model import train_tiny_model
+from support.tiny_model import tiny_config, train_tiny_model
 
+from stages.bundle.config import BundleConfig
+from stages.bundle.run import BUNDLE
+from stages.classifier.run import CLASSIFIER
 from stages.common.edit_method import EditMethod
 from stages.common.editor import load_editor
-from stages.common.errors import MissingModelError
+from stages.common.engine import execute
+from stages.common.errors import BadInputError, MissingModelError
+from stages.common.manifest import load_artifact
+from stages.ldm.run import LDM
 
 SOURCE, TARGET = torch.tensor([0, 0]), torch.tensor([1, 2])
 
@@ -147,6 +153,52 @@ def test_a_model_without_a_classifier_edits_but_does_not_guess(model, faces):
         .edited.isfinite()
         .all()
     )
+
+
+def guided(editor, faces, scale):
+    return editor.edit(
+        faces,
+        SOURCE,
+        TARGET,
+        strength=400,
+        steps=4,
+        guidance_scale=torch.ones(2),
+        method=EditMethod(classifier_scale=scale),
+    ).edited
+
+
+def test_a_classifier_guides_by_its_scale(model, editor, faces):
+    classifier = load_artifact(model.root.parent / "classifier")
+    with_guide = editor.guided_by(classifier)
+    assert with_guide.guide_id == classifier.manifest.artifact_id
+    assert torch.equal(guided(with_guide, faces, 0.0), guided(editor, faces, 0.0))
+    assert not torch.allclose(guided(with_guide, faces, 50.0), guided(editor, faces, 50.0), atol=1e-3)
+
+
+def test_a_classifier_of_other_noise_is_refused(model, editor, tmp_path):
+    classifier = load_artifact(model.root.parent / "classifier")
+    inputs = {
+        "data": load_artifact(model.root.parent / "shards"),
+        "first_stage": load_artifact(model.root.parent / "vqgan"),
+    }
+    other = execute(CLASSIFIER, tiny_config(CLASSIFIER, "schedule.beta_end=0.03"), inputs, tmp_path / "other")
+    with pytest.raises(BadInputError, match="another noise schedule"):
+        editor.guided_by(other)
+    assert editor.guided_by(classifier).guide is not None
+
+
+def test_a_model_of_pixels_edits_too(model, faces, tmp_path):
+    pixels = ["network.latent_size=32", "loop.steps=1"]
+    ldm = execute(
+        LDM, tiny_config(LDM, *pixels), {"data": load_artifact(model.root.parent / "shards")}, tmp_path / "ldm"
+    )
+    emotion = load_artifact(model.root.parent / "emotion")
+    release = execute(BUNDLE, BundleConfig(), {"ldm": ldm, "emotion": emotion}, tmp_path / "model")
+    editor = load_editor(release.root)
+    assert editor.size_px == 32
+    batch = editor.edit(faces, SOURCE, TARGET, strength=100, steps=2, guidance_scale=torch.ones(2))
+    assert torch.equal(batch.reconstruction, faces)
+    assert not torch.equal(batch.edited, faces)
 
 
 def test_a_first_stage_alone_is_no_editor(model):
