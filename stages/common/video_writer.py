@@ -1,4 +1,4 @@
-"""Writing an edited video: H.264 or VP9 with the times, the turn, the colours and the sound of the video it came from."""
+"""Writing an edited video: H.264 or VP9 with the times, turn, colours and sound of the video it came from."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ class VideoWriter:
 
     def _open(self, record: Mapping[str, Any], crf: int) -> None:
         info, (codec, options) = self._info, _CODECS[self.path.suffix.lower()]
-        self._container = av.open(str(self._partial), "w", container_options={"movflags": "+faststart"})
+        self._container: Any = av.open(str(self._partial), "w", container_options={"movflags": "+faststart"})
         kept = {key: value for key, value in info.metadata.items() if key.lower() not in _OF_THE_CONTAINER}
         self._container.metadata.update(kept)
         self._container.metadata[_RECORD_KEY] = json.dumps(record, sort_keys=True, ensure_ascii=False)
-        self._stream = self._container.add_stream(codec, rate=info.rate_hz, options={**options, "crf": str(crf)})
+        self._stream: Any = self._container.add_stream(codec, rate=info.rate_hz, options={**options, "crf": str(crf)})
         self._stream.width, self._stream.height = info.width_px, info.height_px
         # Every second column and row of colour is left out, which needs an even number of them.
         even = info.width_px % 2 == 0 and info.height_px % 2 == 0

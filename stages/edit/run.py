@@ -6,7 +6,7 @@ Shapes: B faces, C = 3, S crop size in pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,11 +22,10 @@ from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
 from stages.common.tensors import to_model_range
-from stages.edit.blend import blend_face, make_face_mask
+from stages.edit.blend import BlendMode, blend_face, make_face_mask
 from stages.edit.config import EditConfig
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
-
 
 WAY_BACK = 10
 """How many pictures of the way back are kept."""
@@ -98,10 +97,6 @@ class EditResult:
     faces: tuple[FaceEdit, ...]
     provenance: Mapping[str, Any]
 
-    def without_pixels(self) -> EditResult:
-        """The same without the full-size photo."""
-        return replace(self, stored_HWC=np.empty((0, 0, 0), np.uint8))
-
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
@@ -121,7 +116,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
     images_BCHW = to_model_range(crops)
-    sources, probabilities = _source_labels(editor, images_BCHW, config)
+    sources, probabilities = source_labels(editor, images_BCHW, config)
     guidance = guidance_scales(editor, sources, config)
     seen: list[torch.Tensor] = []
     batch = edit_crops(editor, images_BCHW, sources, config, watch=seen.append if config.progressive else None)
@@ -131,7 +126,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
         stored = stored.copy()
         view = upright(stored, photo.orientation)[..., : photo.color_channels]
         for face, matrix, new, old in zip(faces, matrices, edited, reconstruction, strict=True):
-            put_back(view, face, matrix, new, old, config)
+            put_back(view, face, matrix, new, old, mode=config.blend)
     edits = tuple(
         FaceEdit(
             box_xyxy=tuple(round(float(v), 2) for v in face.box_xyxy),
@@ -161,11 +156,10 @@ def edit_crops(
     watch: Callable[[torch.Tensor], None] | None = None,
 ) -> EditedBatch:
     """Aligned faces in -1..1 with these expressions, edited as ``config`` says."""
-    strongest = max(config.mixture, key=config.mixture.__getitem__)
     return editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]),
-        torch.full((len(sources),), EMOTIONS.index(strongest)),
+        strongest_label(config.mixture, len(sources)),
         strength=config.strength,
         steps=config.steps,
         guidance_scale=torch.tensor(guidance_scales(editor, sources, config)),
@@ -173,6 +167,11 @@ def edit_crops(
         steady=steady,
         watch=watch,
     )
+
+
+def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
+    """Labels (``count``,) of the emotion of most weight."""
+    return torch.full((count,), EMOTIONS.index(max(mixture, key=mixture.__getitem__)))
 
 
 def guidance_scales(editor: FaceEditor, sources: Sequence[str], config: EditConfig) -> list[float]:
@@ -192,11 +191,12 @@ def put_back(
     matrix: NDArray[np.float64],
     edited_SSC: NDArray[np.float32],
     reconstruction_SSC: NDArray[np.float32],
-    config: EditConfig,
+    *,
+    mode: BlendMode,
 ) -> None:
     """Blend an edited crop into an upright photo, in place."""
     mask = make_face_mask(face.landmarks, matrix, len(edited_SSC), (view_HWC.shape[0], view_HWC.shape[1]))
-    blend_face(view_HWC, edited_SSC, reconstruction_SSC, matrix=matrix, mask=mask, mode=config.blend)
+    blend_face(view_HWC, edited_SSC, reconstruction_SSC, matrix=matrix, mask=mask, mode=mode)
 
 
 def spread(pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -229,9 +229,10 @@ def _to_uint8(crop_SSC: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(np.rint((crop_SSC + 1) * 127.5), np.uint8)
 
 
-def _source_labels(
+def source_labels(
     editor: FaceEditor, images_BCHW: torch.Tensor, config: EditConfig
 ) -> tuple[list[str], list[float | None]]:
+    """The expression of each crop, and the classifier's probability where it was asked."""
     if config.source != "auto":
         return [config.source] * len(images_BCHW), [None] * len(images_BCHW)
     names, probabilities = classify_sources(editor, images_BCHW)

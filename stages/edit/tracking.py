@@ -58,7 +58,11 @@ class Tracks:
         if cut:
             self._open = {}
         pairs = sorted(
-            ((overlap(face, seen), track, i) for i, face in enumerate(faces) for track, (seen, _) in self._open.items()),
+            (
+                (overlap(face, seen), track, i)
+                for i, face in enumerate(faces)
+                for track, (seen, _) in self._open.items()
+            ),
             key=lambda pair: (-pair[0], pair[1:]),
         )
         found: dict[int, Face] = {}

@@ -1,4 +1,4 @@
-"""Edit the faces of a video: decoded, followed, edited in small batches and encoded, a bounded number of frames at once.
+"""Edit the faces of a video: decode, follow, edit in small batches and encode, with few frames at a time in memory.
 
 Shapes: B faces of one batch, C channels, S crop size.
 """
@@ -90,7 +90,7 @@ class VideoResult:
 
 
 def edit_video(
-    path: Path, target: Path, editor: FaceEditor, detector: FaceDetector, config: EditConfig, progress: Progress
+    path: Path, target: Path, editor: FaceEditor, detector: FaceDetector, config: EditConfig, *, progress: Progress
 ) -> VideoResult:
     """Edit ``path`` into ``target``, which appears when it is complete.
 
@@ -116,6 +116,12 @@ def edit_video(
     lost = reader.info.frames - counts.frames if reader.info.says_frames else 0
     notes = (f"only {counts.frames} of {reader.info.frames} frames could be read",) if lost > 0 else ()
     return VideoResult(counts, provenance, notes)
+
+
+def check_video(path: Path) -> None:
+    """Raise ``BadInputError`` unless there is a video at ``path``."""
+    with VideoReader(path):
+        pass
 
 
 def _upright(frame: Frame) -> NDArray[np.uint8]:
@@ -206,7 +212,7 @@ class _VideoEdit:
         )
         pairs = zip(owners, matrices, to_crops(made.edited), to_crops(made.reconstruction), strict=True)
         for (chosen, track), matrix, new, old in pairs:
-            put_back(chosen.frame.upright, chosen.faces[track], matrix, new, old, config)
+            put_back(chosen.frame.upright, chosen.faces[track], matrix, new, old, mode=config.blend)
             self.tracks[track].frames += 1
 
     def _meet(self, images_BCHW: torch.Tensor, tracks: Sequence[int]) -> None:

@@ -65,7 +65,7 @@ def test_json_counts_add_up_and_stdout_holds_nothing_else(tiny_editor_model, por
     assert result["rejected_by_reason"] == {"empty": 1, "missing": 1}
     assert result["results"][0]["outputs"] == ["new/portrait-happy.png"]
     assert result["results"][0]["faces"][0]["source"] == "neutral"
-    assert "2 of 3 photos could not be edited" in captured.err
+    assert "2 of 3 files could not be edited" in captured.err
     assert (tmp_path / "new" / "portrait-happy.png").is_file()
 
 
