@@ -92,11 +92,11 @@ class VideoWriter:
 
     def _open(self, record: Mapping[str, Any], crf: int) -> None:
         info, (codec, options) = self._info, _CODECS[self.path.suffix.lower()]
-        self._container: Any = av.open(str(self._partial), "w", container_options={"movflags": "+faststart"})
+        self._container = _open_output(self._partial)
         kept = {key: value for key, value in info.metadata.items() if key.lower() not in _OF_THE_CONTAINER}
         self._container.metadata.update(kept)
         self._container.metadata[_RECORD_KEY] = json.dumps(record, sort_keys=True, ensure_ascii=False)
-        self._stream: Any = self._container.add_stream(codec, rate=info.rate_hz, options={**options, "crf": str(crf)})
+        self._stream = self._container.add_stream(codec, rate=info.rate_hz, options={**options, "crf": str(crf)})
         self._stream.width, self._stream.height = info.width_px, info.height_px
         # Every second column and row of colour is left out, which needs an even number of them.
         even = info.width_px % 2 == 0 and info.height_px % 2 == 0
@@ -128,6 +128,10 @@ class VideoWriter:
         os.umask(mask)
         self._partial.chmod(0o666 & ~mask)
         self._partial.replace(self.path)
+
+
+def _open_output(path: Path) -> Any:
+    return av.open(str(path), "w", container_options={"movflags": "+faststart"})
 
 
 class _Sound:
