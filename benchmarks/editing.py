@@ -19,7 +19,8 @@ from stages.common.images import read_rgb
 from stages.common.tensors import to_model_range
 from stages.edit.blend import FaceMask, blend_face, make_face_mask
 from stages.edit.config import EditConfig
-from stages.edit.run import FaceEditor, edit_method, to_crops
+from stages.edit.method import edit_method
+from stages.edit.run import FaceEditor, to_crops
 
 BATCH = 10
 

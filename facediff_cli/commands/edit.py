@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.edit_report import show_outcomes, show_plan
 from facediff_cli.options import (
     ClassifierOption,
     ClassifierScaleOption,
@@ -19,23 +20,22 @@ from facediff_cli.options import (
     SeedOption,
     SetOption,
 )
-from facediff_cli.reporting import RichProgress, emit, print_error
+from facediff_cli.reporting import RichProgress
 from facediff_cli.stage_command import load_input, resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
+    from collections.abc import Mapping, Sequence
 
     from stages.common.editor import Editor
     from stages.common.face.detect import FaceDetector
     from stages.common.manifest import Artifact
-    from stages.edit.batch import FileOutcome
+    from stages.edit.batch import FileOutcome, Wanted
     from stages.edit.config import EditConfig
-    from stages.edit.run import FaceEditor
+    from stages.edit.inputs import Source
+    from stages.edit.like import Like
+    from stages.edit.sweep import SweepEditor
 
 DEFAULT_MODEL = "facediff-mini"
-_EXIT_BAD_INPUT = 3
 
 
 class Blend(StrEnum):
@@ -83,8 +83,18 @@ RoundTripOption = Annotated[
 
 
 def edit(
-    photos: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photos: PNG, JPEG, WebP, TIFF, BMP or GIF.")],
-    emotion: Annotated[str, typer.Option("--emotion", "-e", help="The expression to give, for example happy.")],
+    context: typer.Context,
+    photos: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE|DIR...", help="Photos, videos, folders of them, or patterns such as '**/*.jpg'."),
+    ],
+    emotion: Annotated[
+        str | None,
+        typer.Option("--emotion", "-e", help="The expression to give: happy, or a mixture: happy:0.7,surprise:0.3."),
+    ] = None,
+    amount: Annotated[
+        float, typer.Option("--amount", help="How much of it, 0 to 1.5: 0 is the face's own, above 1 overdoes it.")
+    ] = 1.0,
     source: Annotated[
         str, typer.Option("--source", metavar="auto|EMOTION", help="The expression in the photo; auto looks.")
     ] = "auto",
@@ -106,6 +116,21 @@ def edit(
         str, typer.Option("--face", metavar="N|all|largest", help="Which face, counted from the left.")
     ] = "largest",
     crop_only: Annotated[bool, typer.Option("--crop-only", help="Write the aligned edited face alone.")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Instead of an edit, a labelled grid of strengths by guidance scales.")
+    ] = False,
+    strengths: Annotated[str, typer.Option("--strengths", help="The rows of --sweep.")] = "400,500,600",
+    guidances: Annotated[str, typer.Option("--guidances", help="The columns of --sweep.")] = "1,2,3,4,5",
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="Also write a strip of what the model saw on the way back.")
+    ] = False,
+    like: Annotated[
+        Path | None,
+        typer.Option("--like", metavar="RESULT", help="The settings of this result or sidecar; options are stronger."),
+    ] = None,
+    sidecar: Annotated[
+        bool, typer.Option("--sidecar", help="Write RESULT.json beside each result: how it was made.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", metavar="PATH", help="A file, or a folder (end it with /). Default: here."),
@@ -121,10 +146,11 @@ def edit(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Give the face in a photo another expression, and leave every pixel outside the face as it is.
+    """Give the face in a photo or a video another expression, and leave everything outside the face as it is.
 
     The face is found, aligned, inverted by DDIM under the expression it has, sampled under the one you ask for, and put
     back into the full-size photo. Size, orientation and colour profile are kept, and the file says how it was made.
+    In a video it is followed from frame to frame; sound and timing are kept.
 
     **Examples**
 
@@ -137,38 +163,105 @@ def edit(
     * `facediff edit -e anger --crop-only --json portrait.png`
 
     * `facediff edit -e happy --sampler dpmpp-2m --steps 20 --set guided=back portrait.jpg`
+
+    * `facediff edit -e happy:0.7,surprise:0.3 --amount 0.8 --out results/ holiday/ clip.mp4`
+
+    * `facediff edit --like portrait-happy.jpg other.jpg`
     """
     from stages.common.weights import resolve_model
-    from stages.edit.config import make_edit_config
+    from stages.edit.batch import Wanted
+    from stages.edit.inputs import find_sources
     from stages.edit.save import check_writable, plan_outputs
+    from stages.edit.sweep import cell_configs, parse_sweep
 
-    config = make_edit_config(
-        settings or (),
-        emotion=emotion,
-        source=source,
-        strength=strength,
-        guidance=guidance,
-        steps=steps,
-        sampler=sampler.value,
-        blend=blend.value,
-        face=face,
-        crop_only=crop_only,
-        seed=seed,
-        classifier_scale=0.0 if classifier is None else classifier_scale,
+    fields = {
+        "emotion": emotion,
+        "amount": amount,
+        "source": source,
+        "strength": strength,
+        "guidance": guidance,
+        "steps": steps,
+        "sampler": sampler.value,
+        "blend": blend.value,
+        "face": face,
+        "crop_only": crop_only,
+        "progressive": progressive,
+        "seed": seed,
+        "classifier_scale": 0.0 if classifier is None else classifier_scale,
+    }
+    earlier = None if like is None else _read_like(like)
+    config = _make_config(context, fields, settings or (), earlier)
+    grid = parse_sweep(strengths, guidances) if sweep else None
+    if grid is not None:
+        cell_configs(config, grid)
+    sources = find_sources(photos, Path(out) if out else None)
+    targets = plan_outputs(
+        sources,
+        Path(out) if out else None,
+        config.target_name,
+        kind="sweep" if sweep else "crop" if config.crop_only else "picture",
+        as_folder=(out is not None and out.endswith(("/", os.sep))) or any(photo.is_dir() for photo in photos),
     )
-    guide = None if classifier is None else load_input(classifier, "noisy_classifier")
-    as_folder = out is not None and out.endswith(("/", os.sep))
-    targets = plan_outputs(photos, Path(out) if out else None, config.emotion, crop_only=crop_only, as_folder=as_folder)
     for target in targets:
         check_writable(target, create=not dry_run)
-    artifact = resolve_model(model)
+    guide = None if classifier is None else load_input(classifier, "noisy_classifier")
+    artifact = resolve_model(model if earlier is None or _is_given(context, "model") else _model_of(earlier, model))
+    if earlier is not None:
+        detector = detector if _is_given(context, "detector") else Detector(earlier.detector)
+        _check_same(earlier, artifact, guide)
     if dry_run:
-        _show_plan(photos, targets, artifact, config, as_json)
+        show_plan(sources, targets, artifact, config, as_json)
         return
+    wanted = Wanted(config, grid, sidecar)
     outcomes = _run(
-        photos, targets, artifact, config, guide=guide, device=device.value, detector=detector.value, base=base
+        sources, targets, artifact, wanted, guide=guide, device=device.value, detector=detector.value, base=base
     )
-    _show(outcomes, artifact, config, as_json)
+    show_outcomes(outcomes, artifact, config, as_json)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether the option was written on the command line."""
+    found = context.get_parameter_source(name)
+    return found is not None and found.name == "COMMANDLINE"
+
+
+def _read_like(path: Path) -> Like:
+    from stages.edit.like import read_like
+
+    return read_like(path)
+
+
+def _make_config(
+    context: typer.Context, fields: Mapping[str, Any], settings: Sequence[str], earlier: Like | None
+) -> EditConfig:
+    from stages.common.errors import ConfigError
+    from stages.edit.config import make_edit_config
+
+    if earlier is not None:
+        given = {name: value for name, value in fields.items() if _is_given(context, name)}
+        return make_edit_config(settings, **{**earlier.fields, **given})
+    if fields["emotion"] is None:
+        raise ConfigError("no expression is asked for", "Add --emotion happy, or --like RESULT")
+    return make_edit_config(settings, **fields)
+
+
+def _model_of(earlier: Like, otherwise: str) -> str:
+    """The name of the model that made an earlier result, where the store has it."""
+    from stages.common.manifest import load_artifact
+    from stages.common.weights import list_models
+
+    ids = {load_artifact(entry.root).manifest.artifact_id: entry.name for entry in list_models()}
+    return ids.get(earlier.model, otherwise)
+
+
+def _check_same(earlier: Like, artifact: Artifact, guide: Artifact | None) -> None:
+    from stages.common.errors import ConfigError
+
+    if artifact.manifest.artifact_id != earlier.model:
+        raise ConfigError(f"that result was made by another model, {earlier.model[:16]}", "Give it with --model")
+    if (None if guide is None else guide.manifest.artifact_id) != earlier.classifier:
+        wanted = "no classifier" if earlier.classifier is None else f"the classifier {earlier.classifier[:16]}"
+        raise ConfigError(f"that result was made with {wanted}", "Give the same --classifier")
 
 
 def load_models(
@@ -183,10 +276,10 @@ def load_models(
 
 
 def _run(
-    photos: Sequence[Path],
+    sources: Sequence[Source],
     targets: Sequence[Path],
     artifact: Artifact,
-    config: EditConfig,
+    wanted: Wanted,
     *,
     guide: Artifact | None,
     device: str,
@@ -196,65 +289,9 @@ def _run(
     from stages.edit.batch import edit_files
     from stages.edit.run import check_supported
 
-    def load() -> tuple[FaceEditor, FaceDetector]:
+    def load() -> tuple[SweepEditor, FaceDetector]:
         editor, find_faces = load_models(artifact, device, detector, base)
-        check_supported(editor, config, artifact.root.name)
+        check_supported(editor, wanted.config, artifact.root.name)
         return editor if guide is None else editor.guided_by(guide), find_faces
 
-    return edit_files(photos, targets, load_models=load, config=config, progress=RichProgress())
-
-
-def _show(outcomes: Sequence[FileOutcome], artifact: Artifact, config: EditConfig, as_json: bool) -> None:
-    from stages.edit.batch import count_outcomes
-
-    failed = [outcome for outcome in outcomes if outcome.result is None]
-    for outcome in failed:
-        print_error(outcome.error, _EXIT_BAD_INPUT, False)
-    payload: dict[str, Any] = {
-        **count_outcomes(outcomes),
-        "emotion": config.emotion,
-        "model": artifact.root.name,
-        "artifact_id": artifact.manifest.artifact_id,
-        "results": [outcome.as_json() for outcome in outcomes],
-    }
-    if failed:
-        payload |= {"error": failed[0].error, "exit_code": _EXIT_BAD_INPUT}
-
-    def render(console: Console) -> None:
-        for outcome in outcomes:
-            for path in outcome.outputs:
-                console.print(f"{path}  ({_describe(outcome)} -> {config.emotion})", markup=False)
-
-    emit(payload, as_json, render)
-    if failed:
-        if len(outcomes) > 1:
-            print_error(f"{len(failed)} of {len(outcomes)} photos could not be edited", _EXIT_BAD_INPUT, False)
-        raise typer.Exit(_EXIT_BAD_INPUT)
-
-
-def _describe(outcome: FileOutcome) -> str:
-    faces = outcome.result.faces if outcome.result else ()
-    return ", ".join(
-        face.source if face.source_probability is None else f"{face.source} {face.source_probability:.2f}"
-        for face in faces
-    )
-
-
-def _show_plan(
-    photos: Sequence[Path], targets: Sequence[Path], artifact: Artifact, config: EditConfig, as_json: bool
-) -> None:
-    planned = list(zip(photos, targets, strict=True))
-    payload = {
-        "dry_run": True,
-        "model": artifact.root.name,
-        "artifact_id": artifact.manifest.artifact_id,
-        "config": config.model_dump(mode="json"),
-        "planned": [{"input": str(photo), "output": str(target)} for photo, target in planned],
-    }
-
-    def render(console: Console) -> None:
-        for photo, target in planned:
-            console.print(f"{photo} -> {target}", markup=False)
-        console.print(f"  model {artifact.root.name}, {config.source} -> {config.emotion}", markup=False)
-
-    emit(payload, as_json, render)
+    return edit_files(sources, targets, load_models=load, wanted=wanted, progress=RichProgress())

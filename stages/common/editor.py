@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from stages.common.checkpoint import (
     load_schedule_config,
     require_latents,
 )
+from stages.common.edit_method import THESIS_METHOD, EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.lora import find_base, load_lora_info, merge_lora
@@ -31,30 +32,12 @@ from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
 from stages.models.noisy_classifier import NoisyClassifier
-from stages.models.process import ForwardProcess, forward_process
-from stages.models.sampler_names import RoundTripName, SamplerName
+from stages.models.process import Estimate, ForwardProcess, forward_process
+from stages.models.sampler_names import SamplerName
 from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
 
 DEFAULT_GUIDANCE = 3.0
 NEUTRAL = EMOTIONS[0]
-
-
-@dataclass(frozen=True, slots=True)
-class EditMethod:
-    """How faces go into noise and come back; what is not here is the same for all methods.
-
-    ``guided`` "back" inverts by the plain conditional model. ``guided_levels`` and ``negative_labels`` (B,) are those
-    of ``classifier_free_guidance``, both ways; ``classifier_scale`` is that of classifier guidance, on the way back.
-    """
-
-    sampler: RoundTripName = "ddim"
-    guided: Literal["both", "back"] = "both"
-    guided_levels: tuple[int, int] | None = None
-    negative_labels: Tensor | None = None
-    classifier_scale: float = 0.0
-
-
-THESIS_METHOD = EditMethod()
 
 
 class EditedBatch(NamedTuple):
@@ -115,24 +98,80 @@ class Editor:
         steps: int,
         guidance_scale: Tensor,
         method: EditMethod = THESIS_METHOD,
+        steady: Callable[[Tensor], Tensor] | None = None,
+        watch: Callable[[Tensor], None] | None = None,
     ) -> EditedBatch:
         """Inversion under the source labels to level ``strength``, and back under the target labels (thesis 4.4).
 
-        Each face has its own guidance scale (B,).
+        Each face has its own guidance scale (B,). ``steady`` may change the noise eps that inversion found in the
+        latents; ``watch`` is shown the clean pictures that the network sees at each level of the way back.
         """
-        z0 = self.first_stage.encode(images_BCHW.to(self.device))
-        scale_there = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
-        as_source = self.predict(source_labels, scale_there, method)
-        as_target = self._guided(
-            self.predict(target_labels, guidance_scale, method), target_labels, method.classifier_scale
+        z0 = self.encode(images_BCHW)
+        noisy = self.invert(
+            z0, source_labels, strength=strength, steps=steps, guidance_scale=guidance_scale, method=method
         )
-        way = ROUND_TRIPS[method.sampler]
-        timesteps = way.timesteps(strength, steps, self.process.abar_T)
-        noise = way.invert(as_source, z0, timesteps, self.process.abar_T)
-        edited = way.sample(as_target, noise, timesteps, self.process.abar_T)
-        return EditedBatch(
-            self.first_stage.decode(edited).clamp(-1, 1).cpu(), self.first_stage.decode(z0).clamp(-1, 1).cpu()
+        if steady is not None:
+            abar = self.process.abar_T[min(strength, len(self.process.abar_T) - 1)]
+            eps = (noisy - abar.sqrt() * z0) / (1 - abar).sqrt()
+            noisy = abar.sqrt() * z0 + (1 - abar).sqrt() * steady(eps)
+        edited = self.resample(
+            noisy,
+            target_labels,
+            strength=strength,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            method=method,
+            watch=None if watch is None else lambda x0: watch(self.decode(x0)),
         )
+        return EditedBatch(self.decode(edited), self.decode(z0))
+
+    def encode(self, images_BCHW: Tensor) -> Tensor:
+        """The latents of pictures, on the model's device."""
+        return self.first_stage.encode(images_BCHW.to(self.device))
+
+    def decode(self, latents_BCHW: Tensor) -> Tensor:
+        """The pictures of latents, within -1..1, on the CPU."""
+        return self.first_stage.decode(latents_BCHW).clamp(-1, 1).cpu()
+
+    @torch.no_grad()
+    def invert(
+        self,
+        latents_BCHW: Tensor,
+        source_labels: Tensor,
+        *,
+        strength: int,
+        steps: int,
+        guidance_scale: Tensor,
+        method: EditMethod = THESIS_METHOD,
+    ) -> Tensor:
+        """The latents at level ``strength`` from which the way back, under the same labels, leads to these."""
+        scale = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
+        way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
+        predict = self.predict(source_labels, scale, method)
+        return way.invert(predict, latents_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
+
+    @torch.no_grad()
+    def resample(
+        self,
+        noisy_BCHW: Tensor,
+        target_labels: Tensor,
+        *,
+        strength: int,
+        steps: int,
+        guidance_scale: Tensor,
+        method: EditMethod = THESIS_METHOD,
+        watch: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Latents at level ``strength`` back to clean ones, under the target labels or ``method.target_weights``."""
+        way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
+        context_BD = None
+        if method.target_weights is not None:
+            context_BD = self.denoiser.mixed_context(method.target_weights.to(self.device))
+        predict = self.predict(target_labels, guidance_scale, method, context_BD)
+        predict = self._guided(predict, target_labels, method.classifier_scale)
+        if watch is not None:
+            predict = _watched(predict, watch)
+        return way.sample(predict, noisy_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
 
     @torch.no_grad()
     def generate(
@@ -158,16 +197,26 @@ class Editor:
         if bound is not None:
             predict = bound_x0(predict, abar_T, bound)
         z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
-        return self.first_stage.decode(z).clamp(-1, 1).cpu()
+        return self.decode(z)
 
-    def predict(self, labels: Tensor, guidance_scale: Tensor, method: EditMethod = THESIS_METHOD) -> Predict:
-        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it."""
+    def predict(
+        self,
+        labels: Tensor,
+        guidance_scale: Tensor,
+        method: EditMethod = THESIS_METHOD,
+        context_BD: Tensor | None = None,
+    ) -> Predict:
+        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it.
+
+        ``context_BD`` takes the place of the classes' own contexts.
+        """
+        away = method.negative_labels
         return classifier_free_guidance(
             self.denoiser,
             self.process,
-            labels.to(self.device),
+            self.denoiser.context(labels.to(self.device)) if context_BD is None else context_BD,
             guidance_scale.to(self.device),
-            negative_labels_B=None if method.negative_labels is None else method.negative_labels.to(self.device),
+            negative_context_BD=None if away is None else self.denoiser.context(away.to(self.device)),
             guided_levels=method.guided_levels,
         )
 
@@ -186,6 +235,15 @@ class Editor:
         if self.guide is None or scale == 0:
             return predict
         return classifier_guidance(predict, self.guide, self.process, labels.to(self.device), scale)
+
+
+def _watched(predict: Predict, watch: Callable[[Tensor], None]) -> Predict:
+    def watched(z_BCHW: Tensor, t: int) -> Estimate:
+        estimate = predict(z_BCHW, t)
+        watch(estimate.x0)
+        return estimate
+
+    return watched
 
 
 class Classifies(Protocol):

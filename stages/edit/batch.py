@@ -1,75 +1,123 @@
-"""Edit many photo files: each is loaded, edited and saved on its own, and one that fails does not stop the others."""
+"""Edit many files: each is loaded, edited and saved on its own, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stages.common.errors import BadInputError
 from stages.common.face.detect import FaceDetector
+from stages.common.pictures import lay_out, write_png
 from stages.common.progress import Progress
+from stages.common.provenance import COMPOSITE
 from stages.edit.config import EditConfig
+from stages.edit.inputs import Source
+from stages.edit.like import write_sidecar
 from stages.edit.photo import Photo, load_photo
-from stages.edit.run import EditResult, FaceEditor, edit_photo
-from stages.edit.save import save_crop, save_photo
+from stages.edit.run import EditResult, edit_photo
+from stages.edit.save import save_crop, save_photo, way_back_path
+from stages.edit.sweep import Sweep, SweepEditor, sweep_photo
+from stages.edit.video import check_video, edit_video
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one photo: ``status`` is "ok" or the reason of its rejection."""
+    """What became of one photo or video: ``status`` is "ok" or the reason of its rejection."""
 
     source: Path
     status: str
     outputs: tuple[Path, ...] = ()
     error: str = ""
     notes: tuple[str, ...] = ()
-    result: EditResult | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
 
     def as_json(self) -> dict[str, Any]:
         fields: dict[str, Any] = {"input": str(self.source), "status": self.status}
-        if self.result is None:
+        if not self.ok:
             return {**fields, "error": self.error}
-        return {
-            **fields,
-            "outputs": [str(path) for path in self.outputs],
-            "faces": self.result.provenance["faces"],
-            "notes": list(self.notes),
-        }
+        fields |= {"outputs": [str(path) for path in self.outputs], "faces": self.record["faces"]}
+        if "counts" in self.record:
+            fields["counts"] = self.record["counts"]
+        return {**fields, "notes": list(self.notes)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be written: edits, or with ``sweep`` grids instead; with ``sidecar`` their records beside them."""
+
+    config: EditConfig
+    sweep: Sweep | None = None
+    sidecar: bool = False
 
 
 def edit_files(
-    photos: Sequence[Path],
+    sources: Sequence[Source],
     targets: Sequence[Path],
     *,
-    load_models: Callable[[], tuple[FaceEditor, FaceDetector]],
-    config: EditConfig,
+    load_models: Callable[[], tuple[SweepEditor, FaceDetector]],
+    wanted: Wanted,
     progress: Progress,
 ) -> list[FileOutcome]:
-    """Edit ``photos[i]`` into ``targets[i]``. ``load_models`` is called once, when the first photo has been read.
+    """Edit ``sources[i]`` into ``targets[i]``. ``load_models`` is called once, when there is something to edit.
 
-    Only ``BadInputError`` is kept as an outcome; whatever else is raised concerns all photos and leaves.
+    Only ``BadInputError`` is kept as an outcome; whatever else is raised concerns all and leaves.
     """
-    models: tuple[FaceEditor, FaceDetector] | None = None
+    models: tuple[SweepEditor, FaceDetector] | None = None
+
+    def load() -> tuple[SweepEditor, FaceDetector]:
+        nonlocal models
+        models = models or load_models()
+        return models
+
     outcomes = []
-    with progress.task("photos", len(photos)) as task:
-        for source, target in zip(photos, targets, strict=True):
+    with progress.task("files" if any(source.is_video for source in sources) else "photos", len(sources)) as task:
+        for source, target in zip(sources, targets, strict=True):
             try:
-                photo = load_photo(source)
-                models = models or load_models()
-                result = edit_photo(photo, *models, config)
-                outputs = _save(target, photo, result, config)
-                notes = photo.notes + _describe_unchanged(result, config)
-                # Only the small fields are kept: photos can be large and many.
-                outcomes.append(FileOutcome(source, "ok", outputs, notes=notes, result=result.without_pixels()))
-                for note in notes:
-                    progress.note(f"{source}: {note}")
+                outcome = _edit_file(source, target, load, wanted, progress)
+                for note in outcome.notes:
+                    progress.note(f"{source.path}: {note}")
+                outcomes.append(outcome)
             except BadInputError as error:
-                outcomes.append(FileOutcome(source, error.reason, error=str(error)))
+                outcomes.append(FileOutcome(source.path, error.reason, error=str(error)))
             task.advance()
     return outcomes
+
+
+def _edit_file(
+    source: Source,
+    target: Path,
+    load: Callable[[], tuple[SweepEditor, FaceDetector]],
+    wanted: Wanted,
+    progress: Progress,
+) -> FileOutcome:
+    config = wanted.config
+    outputs: tuple[Path, ...] = (target,)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_video:
+        check_video(source.path)
+        made = edit_video(source.path, target, *load(), config, progress=progress)
+        notes, record = made.notes, made.provenance
+    else:
+        photo = load_photo(source.path)
+        if wanted.sweep is not None:
+            grid, record = sweep_photo(photo, *load(), config, wanted.sweep)
+            write_png(target, grid, record, COMPOSITE)
+            notes = photo.notes
+        else:
+            # Only the small fields outlive this: photos can be large and many.
+            result = edit_photo(photo, *load(), config)
+            outputs, notes = _save(target, photo, result, config), photo.notes + _describe_unchanged(result, config)
+            record = result.provenance
+    if wanted.sidecar:
+        outputs += tuple(write_sidecar(path, record) for path in outputs)
+    return FileOutcome(source.path, "ok", outputs, notes=notes, record=record)
 
 
 def count_outcomes(outcomes: Sequence[FileOutcome]) -> dict[str, Any]:
@@ -79,18 +127,24 @@ def count_outcomes(outcomes: Sequence[FileOutcome]) -> dict[str, Any]:
 
 
 def _save(target: Path, photo: Photo, result: EditResult, config: EditConfig) -> tuple[Path, ...]:
-    if not config.crop_only:
+    outputs = [target]
+    if config.crop_only:
+        several = len(result.faces) > 1
+        outputs = [target.with_stem(f"{target.stem}-{i + 1}") if several else target for i in range(len(result.faces))]
+        for path, face in zip(outputs, result.faces, strict=True):
+            save_crop(path, face.edited_SSC, grey=photo.color_channels == 1, record=result.provenance)
+    else:
         save_photo(target, photo, result.stored_HWC, result.provenance)
-        return (target,)
-    several = len(result.faces) > 1
-    outputs = []
-    for number, face in enumerate(result.faces, start=1):
-        path = target.with_stem(f"{target.stem}-{number}") if several else target
-        save_crop(path, face.edited_SSC, grey=photo.color_channels == 1, record=result.provenance)
-        outputs.append(path)
+    if config.progressive:
+        strips = [[face.crop_SSC, *face.way_back, face.edited_SSC] for face in result.faces]
+        sheet = lay_out([picture for strip in strips for picture in strip], len(strips[0]))
+        write_png(way_back_path(target), sheet, result.provenance, COMPOSITE)
+        outputs.append(way_back_path(target))
     return tuple(outputs)
 
 
 def _describe_unchanged(result: EditResult, config: EditConfig) -> tuple[str, ...]:
-    already = [face for face in result.faces if face.source == config.emotion and face.source_probability is not None]
+    already = [
+        face for face in result.faces if [face.source] == list(config.mixture) and face.source_probability is not None
+    ]
     return tuple(f"already looks {face.source} (probability {face.source_probability:.2f})" for face in already)

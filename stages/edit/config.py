@@ -8,21 +8,37 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from stages.common.config import StageConfig, set_field
-from stages.common.emotions import parse_emotion
+from stages.common.emotions import format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
 from stages.edit.blend import BlendMode
 from stages.models.sampler_names import RoundTripName
 
 
+class VideoConfig(StageConfig):
+    """How the edit of a video is kept steady.
+
+    ``smoothing`` is the standard deviation in frames of the weights with which landmarks are smoothed; 0 is off.
+    ``memory`` is the share that the frames before have in the inverted noise of a face. ``crf`` is the quality of H.264
+    and VP9 (0 best).
+    """
+
+    smoothing: float = Field(default=2.0, ge=0, le=10)
+    memory: float = Field(default=0.6, ge=0, lt=1)
+    crf: int = Field(default=18, ge=0, le=51)
+
+
 class EditConfig(StageConfig):
     """``strength`` is the timestep t0 that the face is inverted to; ``guidance`` None takes the model's own.
 
+    ``emotion`` is one name, or a mixture (``parse_mixture``); ``amount`` goes from the face's own expression (0) to it
+    (1), and beyond. ``progressive`` keeps pictures of the way back; ``video`` concerns videos alone.
     ``face`` counts from the left, starting at 1. ``guided`` "back" inverts without guidance; ``guided_levels`` guides
     only from the one timestep to the other; ``negative`` is what guidance leads away from: "null" (no expression in
     particular), "source", or an expression. ``classifier_scale`` is how hard a classifier pulls, where there is one.
     """
 
     emotion: str
+    amount: float = Field(default=1.0, ge=0, le=1.5)
     source: str = "auto"
     strength: int = Field(default=500, ge=1, le=1000)
     guidance: float | None = Field(default=None, ge=0, le=50)
@@ -35,12 +51,24 @@ class EditConfig(StageConfig):
     blend: BlendMode = "delta"
     face: Literal["largest", "all"] | int = "largest"
     crop_only: bool = False
+    progressive: bool = False
     seed: int = 0
+    video: VideoConfig = VideoConfig()
+
+    @property
+    def mixture(self) -> dict[str, float]:
+        """The weight of each emotion of the target; they add up to 1."""
+        return parse_mixture(self.emotion)
+
+    @property
+    def target_name(self) -> str:
+        """The target in the names of files."""
+        return "-".join(self.mixture)
 
     @field_validator("emotion")
     @classmethod
     def _canonical_emotion(cls, value: str) -> str:
-        return parse_emotion(value)
+        return format_mixture(parse_mixture(value))
 
     @field_validator("source")
     @classmethod
@@ -80,6 +108,10 @@ class EditConfig(StageConfig):
             raise ValueError(f"{self.steps} steps need a strength of {self.steps} or more")
         if isinstance(self.face, int) and self.face < 1:
             raise ValueError("faces are counted from 1")
+        if self.classifier_scale > 0 and (len(self.mixture) > 1 or self.amount != 1):
+            raise ConfigError(
+                "a classifier can pull towards one emotion alone", "Leave out --classifier, or the mixture and --amount"
+            )
         return self
 
 

@@ -5,15 +5,16 @@ Shapes: B faces, C = 3, S crop size in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import EditMethod, classify_sources, guidance_for
+from stages.common.edit_method import EditMethod
+from stages.common.editor import classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.face.choose import likely_faces
@@ -21,9 +22,13 @@ from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
 from stages.common.tensors import to_model_range
-from stages.edit.blend import blend_face, make_face_mask
+from stages.edit.blend import BlendMode, blend_face, make_face_mask
 from stages.edit.config import EditConfig
+from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
+
+WAY_BACK = 10
+"""How many pictures of the way back are kept."""
 
 
 class EditedBatch(Protocol):
@@ -61,12 +66,17 @@ class FaceEditor(Protocol):
         steps: int,
         guidance_scale: torch.Tensor,
         method: EditMethod,
+        steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        watch: Callable[[torch.Tensor], None] | None = None,
     ) -> EditedBatch: ...
 
 
 @dataclass(frozen=True, slots=True)
 class FaceEdit:
-    """One edited face: box and transform (photo to crop) in upright pixels, crops uint8 (S, S, 3)."""
+    """One edited face: box and transform (photo to crop) in upright pixels, crops uint8 (S, S, 3).
+
+    ``way_back`` shows what the network saw behind the noise, from the first level of the way back to the last.
+    """
 
     box_xyxy: tuple[float, ...]
     transform: NDArray[np.float64]
@@ -76,6 +86,7 @@ class FaceEdit:
     crop_SSC: NDArray[np.uint8]
     reconstruction_SSC: NDArray[np.uint8]
     edited_SSC: NDArray[np.uint8]
+    way_back: tuple[NDArray[np.uint8], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +97,10 @@ class EditResult:
     faces: tuple[FaceEdit, ...]
     provenance: Mapping[str, Any]
 
-    def without_pixels(self) -> EditResult:
-        """The same without the full-size photo."""
-        return replace(self, stored_HWC=np.empty((0, 0, 0), np.uint8))
-
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
-    for emotion in (config.emotion, config.source, config.negative):
+    for emotion in (*config.mixture, config.source, config.negative):
         if emotion not in {"auto", "null", "source"} and emotion not in editor.supported:
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
@@ -109,25 +116,17 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
     images_BCHW = to_model_range(crops)
-    sources, probabilities = _source_labels(editor, images_BCHW, config)
-    guidance = [guidance_for(editor, source, config.emotion, config.guidance) for source in sources]
-    batch = editor.edit(
-        images_BCHW,
-        torch.tensor([EMOTIONS.index(s) for s in sources]),
-        torch.full((len(faces),), EMOTIONS.index(config.emotion)),
-        strength=config.strength,
-        steps=config.steps,
-        guidance_scale=torch.tensor(guidance),
-        method=edit_method(config, sources),
-    )
+    sources, probabilities = source_labels(editor, images_BCHW, config)
+    guidance = guidance_scales(editor, sources, config)
+    seen: list[torch.Tensor] = []
+    batch = edit_crops(editor, images_BCHW, sources, config, watch=seen.append if config.progressive else None)
     edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
     if not config.crop_only:
         stored = stored.copy()
         view = upright(stored, photo.orientation)[..., : photo.color_channels]
         for face, matrix, new, old in zip(faces, matrices, edited, reconstruction, strict=True):
-            mask = make_face_mask(face.landmarks, matrix, editor.size_px, (view.shape[0], view.shape[1]))
-            blend_face(view, new, old, matrix=matrix, mask=mask, mode=config.blend)
+            put_back(view, face, matrix, new, old, mode=config.blend)
     edits = tuple(
         FaceEdit(
             box_xyxy=tuple(round(float(v), 2) for v in face.box_xyxy),
@@ -138,24 +137,72 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
             crop_SSC=crop,
             reconstruction_SSC=_to_uint8(old),
             edited_SSC=_to_uint8(new),
+            way_back=tuple(_to_uint8(to_crops(pictures_BCHW)[index]) for pictures_BCHW in spread(seen)),
         )
-        for face, matrix, source, probability, scale, crop, new, old in zip(
-            faces, matrices, sources, probabilities, guidance, crops, edited, reconstruction, strict=True
+        for index, (face, matrix, source, probability, scale, crop, new, old) in enumerate(
+            zip(faces, matrices, sources, probabilities, guidance, crops, edited, reconstruction, strict=True)
         )
     )
-    return EditResult(stored, edits, _provenance(photo, editor, config, edits))
+    return EditResult(stored, edits, _provenance(photo, editor, detector, config, edits))
 
 
-def edit_method(config: EditConfig, sources: Sequence[str]) -> EditMethod:
-    """The settings that say how, for faces with these source labels."""
-    negative = [source if config.negative == "source" else config.negative for source in sources]
-    return EditMethod(
-        sampler=config.sampler,
-        guided=config.guided,
-        guided_levels=config.guided_levels,
-        classifier_scale=config.classifier_scale,
-        negative_labels=None if config.negative == "null" else torch.tensor([EMOTIONS.index(n) for n in negative]),
+def edit_crops(
+    editor: FaceEditor,
+    images_BCHW: torch.Tensor,
+    sources: Sequence[str],
+    config: EditConfig,
+    *,
+    steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    watch: Callable[[torch.Tensor], None] | None = None,
+) -> EditedBatch:
+    """Aligned faces in -1..1 with these expressions, edited as ``config`` says."""
+    return editor.edit(
+        images_BCHW,
+        torch.tensor([EMOTIONS.index(s) for s in sources]),
+        strongest_label(config.mixture, len(sources)),
+        strength=config.strength,
+        steps=config.steps,
+        guidance_scale=torch.tensor(guidance_scales(editor, sources, config)),
+        method=edit_method(config, sources),
+        steady=steady,
+        watch=watch,
     )
+
+
+def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
+    """Labels (``count``,) of the emotion of most weight."""
+    return torch.full((count,), EMOTIONS.index(max(mixture, key=mixture.__getitem__)))
+
+
+def guidance_scales(editor: FaceEditor, sources: Sequence[str], config: EditConfig) -> list[float]:
+    """The guidance scale of each face; of a mixture the mean of what suits its parts."""
+    return [
+        sum(
+            weight * guidance_for(editor, source, emotion, config.guidance)
+            for emotion, weight in config.mixture.items()
+        )
+        for source in sources
+    ]
+
+
+def put_back(
+    view_HWC: Pixels,
+    face: Face,
+    matrix: NDArray[np.float64],
+    edited_SSC: NDArray[np.float32],
+    reconstruction_SSC: NDArray[np.float32],
+    *,
+    mode: BlendMode,
+) -> None:
+    """Blend an edited crop into an upright photo, in place."""
+    mask = make_face_mask(face.landmarks, matrix, len(edited_SSC), (view_HWC.shape[0], view_HWC.shape[1]))
+    blend_face(view_HWC, edited_SSC, reconstruction_SSC, matrix=matrix, mask=mask, mode=mode)
+
+
+def spread(pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """At most ``WAY_BACK`` of them, evenly spread, the first and the last among them."""
+    count = min(WAY_BACK, len(pictures))
+    return [pictures[round(i * (len(pictures) - 1) / max(1, count - 1))] for i in range(count)]
 
 
 def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> list[Face]:
@@ -182,25 +229,22 @@ def _to_uint8(crop_SSC: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.asarray(np.rint((crop_SSC + 1) * 127.5), np.uint8)
 
 
-def _source_labels(
+def source_labels(
     editor: FaceEditor, images_BCHW: torch.Tensor, config: EditConfig
 ) -> tuple[list[str], list[float | None]]:
+    """The expression of each crop, and the classifier's probability where it was asked."""
     if config.source != "auto":
         return [config.source] * len(images_BCHW), [None] * len(images_BCHW)
     names, probabilities = classify_sources(editor, images_BCHW)
     return names, [round(p, 4) for p in probabilities]
 
 
-def _provenance(photo: Photo, editor: FaceEditor, config: EditConfig, faces: Sequence[FaceEdit]) -> dict[str, Any]:
+def _provenance(
+    photo: Photo, editor: FaceEditor, detector: FaceDetector, config: EditConfig, faces: Sequence[FaceEdit]
+) -> dict[str, Any]:
     return {
-        **describe_tool(),
-        "stage": "edit",
-        "model": editor.artifact_id,
-        "classifier": editor.guide_id,
+        **describe_edit(editor, detector, config),
         "source_sha256": photo.sha256,
-        "emotion": config.emotion,
-        "seed": config.seed,
-        "settings": config.model_dump(mode="json", exclude={"emotion", "seed", "source", "guidance"}),
         "faces": [
             {
                 "box_xyxy": list(face.box_xyxy),
@@ -212,4 +256,18 @@ def _provenance(photo: Photo, editor: FaceEditor, config: EditConfig, faces: Seq
             }
             for face in faces
         ],
+    }
+
+
+def describe_edit(editor: FaceEditor, detector: FaceDetector, config: EditConfig) -> dict[str, Any]:
+    """All that has to be the same so that the same photo gives the same pixels."""
+    return {
+        **describe_tool(),
+        "stage": "edit",
+        "model": editor.artifact_id,
+        "classifier": editor.guide_id,
+        "detector": detector.name,
+        "emotion": config.emotion,
+        "seed": config.seed,
+        "settings": config.model_dump(mode="json", exclude={"emotion", "seed"}),
     }

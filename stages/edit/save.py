@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -18,41 +18,59 @@ from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import write_atomically
 from stages.common.png_chunks import icc_chunk, insert_chunks
 from stages.common.provenance import embed_provenance
+from stages.common.video_writer import WRITABLE_SUFFIXES, output_suffix
+from stages.edit.inputs import Source
 from stages.edit.photo import ORIENTATION_TAG, FileFormat, Photo, Pixels, upright
 
 JPEG_QUALITY = 95
 _PNG_COMPRESSION = 4
 _FORMATS: dict[str, FileFormat] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 _EXIF_PREFIX = b"Exif\0\0"
+ResultKind = Literal["picture", "crop", "sweep"]
 
 
 def plan_outputs(
-    photos: Sequence[Path], out: Path | None, emotion: str, *, crop_only: bool = False, as_folder: bool = False
+    sources: Sequence[Source], out: Path | None, label: str, *, kind: ResultKind = "picture", as_folder: bool = False
 ) -> list[Path]:
-    """Where each photo's edit goes: ``<stem>-<emotion>.<suffix>`` in the current folder or in ``out``, or ``out``.
+    """Where each result goes: ``<stem>-<label>.<suffix>`` in the current folder or below ``out``, or ``out`` itself.
 
-    ``out`` is a folder when it exists as one, when ``as_folder``, or when there are several photos.
-    Raises ``ConfigError`` when two results, or a result and an input, would share a path.
+    ``out`` is a folder when it exists as one, when ``as_folder``, or when there are several sources; names below the
+    folder that was given are kept.
+    Raises ``ConfigError`` when two results, or a result and an input, would share a path, and for parts of a video.
     """
-    folder = out is None or as_folder or out.is_dir() or len(photos) > 1
+    folder = (
+        out is None or as_folder or out.is_dir() or len(sources) > 1 or str(sources[0].name) != sources[0].path.name
+    )
     planned = []
-    for photo in photos:
+    for source in sources:
+        if source.is_video and kind != "picture":
+            raise ConfigError(f"{source.path} is a video, of which there is no {kind}", "Give a photo")
         if out is not None and not folder:
-            if out.suffix.lower() not in _FORMATS:
-                raise ConfigError(f"--out {out} must end in .png or .jpg", "Or give a folder: end it with /")
+            known = WRITABLE_SUFFIXES if source.is_video else tuple(_FORMATS)
+            if out.suffix.lower() not in known:
+                raise ConfigError(f"--out {out} must end in {', '.join(known)}", "Or give a folder: end it with /")
             planned.append(out)
             continue
-        suffix = (
-            ".jpg" if photo.suffix.lower() in {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"} and not crop_only else ".png"
-        )
-        name = f"{photo.stem}-{emotion}{'-crop' if crop_only else ''}{suffix}"
-        planned.append((out or Path()) / name)
-    taken = {photo.absolute() for photo in photos}
+        name = f"{source.path.stem}-{label}{'' if kind == 'picture' else '-' + kind}{_suffix(source, kind)}"
+        planned.append((out or Path()) / source.name.with_name(name))
+    taken = {source.path.absolute() for source in sources}
     for path in planned:
         if path.absolute() in taken:
             raise ConfigError(f"{path} would be written twice, or over its own source", "Choose another --out")
         taken.add(path.absolute())
     return planned
+
+
+def _suffix(source: Source, kind: ResultKind) -> str:
+    if source.is_video:
+        return output_suffix(source.path)
+    return ".jpg" if kind == "picture" and source.path.suffix.lower() in _JPEG_SUFFIXES else ".png"
+
+
+def way_back_path(result: Path) -> Path:
+    """Where the pictures of the way back go."""
+    return result.with_name(f"{result.stem}-way-back.png")
 
 
 def check_writable(path: Path, *, create: bool) -> None:

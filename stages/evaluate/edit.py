@@ -193,7 +193,7 @@ def _finish(
         return rows, int(json.loads(cost.read_bytes()))
     rows = []
     shown: list[list[NDArray[np.uint8]]] = []
-    with count_evaluations(sweep.editor.denoiser) as count:
+    with count_evaluations(sweep.editor.denoiser.unet) as count:
         for places in batches(range(len(sweep.chosen)), BATCH):
             if context.should_stop():
                 raise Interrupted("stopped", "Give the same command again to continue after the last finished cell")

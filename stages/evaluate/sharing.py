@@ -16,7 +16,6 @@ from torch import Tensor
 
 from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
-from stages.models.guidance import classifier_free_guidance
 from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps
 
 
@@ -47,14 +46,14 @@ def edit_into_each(
     scale_B = torch.full((len(source_B),), cell.guidance_scale, device=editor.device)
     timesteps, abar_T = edit_timesteps(cell.strength, cell.steps), editor.process.abar_T
     z0 = editor.first_stage.encode(images_BCHW.to(editor.device))
-    invert = classifier_free_guidance(editor.denoiser, editor.process, source_B, scale_B)
+    invert = editor.predict(source_B, scale_B)
     noise = ddim_invert(invert, z0, timesteps, abar_T)
     labels = [torch.full_like(source_B, EMOTIONS.index(target)) for target in targets]
     if len(timesteps) == 1:
         return [editor.first_stage.decode(noise)] * len(targets)
     edited = []
     for labels_B, z_BCHW in zip(labels, _first_step(editor, noise, labels, timesteps, cell), strict=True):
-        sample = classifier_free_guidance(editor.denoiser, editor.process, labels_B, scale_B)
+        sample = editor.predict(labels_B, scale_B)
         edited.append(editor.first_stage.decode(ddim_sample(sample, z_BCHW, timesteps[:-1], abar_T)))
     return edited
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.common.editor import EditMethod, Editor
+from stages.common.edit_method import EditMethod
+from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import Interrupted
 from stages.common.processes import leader_first

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.common.editor import EditMethod, Editor, load_editor
+from stages.common.edit_method import EditMethod
+from stages.common.editor import Editor, load_editor
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import describe_source
 from stages.common.face.choose import likely_faces

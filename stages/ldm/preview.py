@@ -31,6 +31,7 @@ def sample_grid(
     noise = torch.randn(_PER_CLASS, denoiser.config.latent_channels, size, size, generator=random)
     z_T = noise.repeat(len(classes), 1, 1, 1).to(device)
     labels_B = torch.tensor(list(classes)).repeat_interleave(_PER_CLASS).to(device)
-    predict = classifier_free_guidance(denoiser, process, labels_B, torch.ones(len(labels_B), device=device))
+    scale_B = torch.ones(len(labels_B), device=device)
+    predict = classifier_free_guidance(denoiser, process, denoiser.context(labels_B), scale_B)
     z0 = ddim_sample(predict, z_T, edit_timesteps(len(process.abar_T), _STEPS), process.abar_T)
     return to_grid(first_stage.decode(z0), columns=_PER_CLASS)

@@ -44,8 +44,24 @@ class Denoiser(nn.Module):
 
     def forward(self, z_BCHW: Tensor, timesteps_B: Tensor, labels_B: Tensor) -> Tensor:
         """What the network says (B, C or 2C, H, W) of noisy latents at integer ``timesteps_B`` under ``labels_B``."""
-        context = self.emotion_embedding(labels_B).unsqueeze(1)
-        output: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context).sample
+        return self.predict(z_BCHW, timesteps_B, self.context(labels_B))
+
+    def context(self, labels_B: Tensor) -> Tensor:
+        """The context vectors (B, D) of classes."""
+        context_BD: Tensor = self.emotion_embedding(labels_B)
+        return context_BD
+
+    def mixed_context(self, weights_BK: Tensor) -> Tensor:
+        """Weighted sums (B, D) of the context vectors of all classes (K, without "no class"); weights may be below 0.
+
+        Weights that are 1 for a class and else 0 give its own vector to the bit, where products are in full precision.
+        """
+        context_BD: Tensor = weights_BK @ self.emotion_embedding.weight[: self.null_class]
+        return context_BD
+
+    def predict(self, z_BCHW: Tensor, timesteps_B: Tensor, context_BD: Tensor) -> Tensor:
+        """As calling the network, under any context."""
+        output: Tensor = self.unet(z_BCHW, timesteps_B, encoder_hidden_states=context_BD.unsqueeze(1)).sample
         return output
 
 

@@ -13,27 +13,30 @@ from stages.models.samplers import Predict
 def classifier_free_guidance(
     denoiser: Denoiser,
     process: ForwardProcess,
-    labels_B: Tensor,
+    context_BD: Tensor,
     guidance_scale_B: Tensor,
     *,
-    negative_labels_B: Tensor | None = None,
+    negative_context_BD: Tensor | None = None,
     guided_levels: tuple[int, int] | None = None,
 ) -> Predict:
-    """eps = (1 - g) eps(null) + g eps(y), with a class and a scale for each sample; g = 1 is the conditional model.
+    """eps = (1 - g) eps(null) + g eps(c), with a context and a scale for each sample; g = 1 is the conditional model.
 
-    ``negative_labels_B`` takes the place of null: mixed towards y and away from another class. ``guided_levels`` (first
+    ``negative_context_BD`` takes the place of null's: mixed towards c and away from another. ``guided_levels`` (first
     and last timestep) takes g as 1 at all others (Kynkaanniemi et al. 2024). Outputs that stand for x0 or v are mixed
     alike: at one step all three are linear in one another. Where every g is 1 the other branch is not evaluated.
     """
-    away_B = torch.full_like(labels_B, denoiser.null_class) if negative_labels_B is None else negative_labels_B
+    if negative_context_BD is None:
+        nulls_B = torch.full((len(context_BD),), denoiser.null_class, device=context_BD.device)
+        negative_context_BD = denoiser.context(nulls_B)
+    contexts = torch.cat([negative_context_BD, context_BD])
     scale = guidance_scale_B.view(-1, 1, 1, 1)
     plain = bool((guidance_scale_B == 1).all())
 
     def predict(z_BCHW: Tensor, t: int) -> Estimate:
         timesteps_B = torch.full((len(z_BCHW),), t, device=z_BCHW.device)
         if plain or (guided_levels is not None and not guided_levels[0] <= t <= guided_levels[1]):
-            return process.estimate(denoiser(z_BCHW, timesteps_B, labels_B), z_BCHW, timesteps_B)
-        both: Tensor = denoiser(z_BCHW.repeat(2, 1, 1, 1), timesteps_B.repeat(2), torch.cat([away_B, labels_B]))
+            return process.estimate(denoiser.predict(z_BCHW, timesteps_B, context_BD), z_BCHW, timesteps_B)
+        both: Tensor = denoiser.predict(z_BCHW.repeat(2, 1, 1, 1), timesteps_B.repeat(2), contexts)
         away, conditional = both.chunk(2)
         return process.estimate((1 - scale) * away + scale * conditional, z_BCHW, timesteps_B)
 

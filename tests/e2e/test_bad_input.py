@@ -69,7 +69,9 @@ def test_refused_with_one_line(edit, tmp_path, content, words):
 def test_missing_and_folder(edit, tmp_path):
     _refused(edit("nothing.jpg"), 3, "nothing.jpg does not exist")
     (tmp_path / "folder").mkdir()
-    _refused(edit("folder"), 3, "is a folder")
+    _refused(edit("folder"), 2, "folder is a folder", "--out")
+    _refused(edit("folder", "--out", "x/"), 3, "folder holds no photo and no video")
+    _refused(edit("*.webp"), 3, "no photo or video matches")
 
 
 def test_unwritable_output_is_found_before_the_photo_is_read(edit, tmp_path):

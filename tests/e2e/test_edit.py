@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
+from support.clips import ONE, write_clip
 from support.edit_model import make_fake_model
 
 from facediff_cli.main import main
-from stages.common.provenance import read_provenance
+from stages.common.manifest import load_artifact
+from stages.common.provenance import read_provenance, write_provenance
 
+RECORD = {
+    "stage": "edit",
+    "settings": {"source": "auto", "guidance": None},
+    "emotion": "happy",
+    "seed": 0,
+    "model": "0",
+    "classifier": None,
+    "detector": "dlib",
+}
 pytestmark = pytest.mark.e2e
 
 
@@ -65,7 +76,7 @@ def test_json_counts_add_up_and_stdout_holds_nothing_else(tiny_editor_model, por
     assert result["rejected_by_reason"] == {"empty": 1, "missing": 1}
     assert result["results"][0]["outputs"] == ["new/portrait-happy.png"]
     assert result["results"][0]["faces"][0]["source"] == "neutral"
-    assert "2 of 3 photos could not be edited" in captured.err
+    assert "2 of 3 files could not be edited" in captured.err
     assert (tmp_path / "new" / "portrait-happy.png").is_file()
 
 
@@ -93,3 +104,36 @@ def test_demo_leaves_a_sheet(tiny_editor_model, tmp_path, capsys):
     assert main(["demo", "--model", str(tiny_editor_model), "--device", "cpu"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "demo/sheet.png"
     assert len(list((tmp_path / "demo").iterdir())) == 5
+
+
+def test_folders_videos_sidecars_and_repeating(tiny_editor_model, portrait, tmp_path, capsys):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    portrait.rename(tmp_path / "in" / "deep" / "ä.png")
+    write_clip(tmp_path / "in" / "b.mpg.mp4", [ONE] * 2)
+    assert _edit(tiny_editor_model, "-e", "happy,sad", "--sidecar", "--json", "--out", "out", "in") == 3
+    result = json.loads(capsys.readouterr().out)
+    # dlib finds no face in a grey clip.
+    assert result["rejected_by_reason"] == {"no face": 1}
+    (made,) = [row["outputs"] for row in result["results"] if row["status"] == "ok"]
+    assert made == ["out/deep/ä-happy-sad.png", "out/deep/ä-happy-sad.png.json"]
+    assert _edit(tiny_editor_model, "--like", made[0], "--seed", "5", "-o", "again.png", "in/deep/ä.png") == 0
+    record = read_provenance(tmp_path / "again.png")
+    assert (record["emotion"], record["seed"]) == ("happy:0.5,sad:0.5", 5)
+    assert np.array_equal(np.asarray(Image.open("again.png")), np.asarray(Image.open(made[0])))
+
+
+def test_options_that_do_not_go_together(tiny_editor_model, portrait, tmp_path, capsys):
+    assert _edit(tiny_editor_model, portrait) == 2
+    assert _edit(tiny_editor_model, "-e", "happy", "--crop-only", write_clip(tmp_path / "a.mp4", [ONE])) == 2
+    assert _edit(tiny_editor_model, "-e", "happy", "--sweep", "--strengths", "4000", portrait) == 2
+    assert _edit(tiny_editor_model, "--like", portrait, portrait) == 3
+    write_provenance(portrait, {**RECORD, "model": "0" * 64})
+    assert _edit(tiny_editor_model, "--like", portrait, "-o", "x.png", portrait) == 2
+    own = load_artifact(tiny_editor_model).manifest.artifact_id
+    write_provenance(portrait, {**RECORD, "model": own, "classifier": "1" * 64})
+    assert _edit(tiny_editor_model, "--like", portrait, "-o", "x.png", portrait) == 2
+    errors = capsys.readouterr().err.splitlines()
+    for words, line in zip(
+        ("no expression", "no crop", "--strength", "does not say", "another model", "classifier"), errors, strict=True
+    ):
+        assert words in line

@@ -47,7 +47,7 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
         root,
     )
     module = types.ModuleType("stages.common.editor")
-    made = editor or FakeEditor()
+    made = editor or FakeEditor(artifact_id=compute_artifact_id(outputs))
     module.load_editor = lambda _root, _device, _base=None: made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "stages.common.editor", module)
     return root

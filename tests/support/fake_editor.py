@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,8 @@ class FakeEditor:
         steps: int,
         guidance_scale: torch.Tensor,
         method: object,
+        steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        watch: Callable[[torch.Tensor], None] | None = None,
     ) -> FakeBatch:
         self.seen.append(
             {
@@ -59,6 +62,11 @@ class FakeEditor:
             }
         )
         reconstruction = images_BCHW * 0.8
+        if steady is not None:
+            steady(images_BCHW)
+        if watch is not None:
+            for _ in range(steps):
+                watch(reconstruction)
         changed = (source_labels != target_labels).float()[:, None, None, None]
         return FakeBatch(reconstruction + self.change * changed, reconstruction)
 

@@ -7,7 +7,8 @@ from support.tiny_model import tiny_config, train_tiny_model
 from stages.bundle.config import BundleConfig
 from stages.bundle.run import BUNDLE
 from stages.classifier.run import CLASSIFIER
-from stages.common.editor import EditMethod, load_editor
+from stages.common.edit_method import EditMethod
+from stages.common.editor import load_editor
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.manifest import load_artifact
@@ -97,6 +98,33 @@ def test_a_method_without_effect_changes_nothing(editor, faces):
     assert torch.equal(edited_by(editor, faces, guided_levels=(1, 999)), plain)
     null = torch.full((2,), editor.denoiser.null_class)
     assert torch.equal(edited_by(editor, faces, negative_labels=null), plain)
+
+
+def one_hot(labels):
+    return torch.nn.functional.one_hot(labels, 8).float()
+
+
+def test_weights_of_one_class_are_its_label_and_of_the_source_the_way_back(editor, faces):
+    plain = edited_by(editor, faces)
+    assert torch.equal(edited_by(editor, faces, target_weights=one_hot(TARGET)), plain)
+    back = editor.edit(faces, SOURCE, SOURCE, strength=600, steps=4, guidance_scale=torch.full((2,), 3.0)).edited
+    assert torch.equal(edited_by(editor, faces, target_weights=one_hot(SOURCE)), back)
+    beyond = edited_by(editor, faces, target_weights=1.5 * one_hot(TARGET) - 0.5 * one_hot(SOURCE))
+    assert all(not torch.allclose(beyond, other, atol=1e-6) for other in (plain, back))
+
+
+def test_watching_changes_nothing_and_steadying_gets_the_noise(editor, faces):
+    seen, noises = [], []
+    settings = {"strength": 600, "steps": 4, "guidance_scale": torch.full((2,), 3.0)}
+    plain = editor.edit(faces, SOURCE, TARGET, **settings).edited
+    assert torch.equal(editor.edit(faces, SOURCE, TARGET, **settings, watch=seen.append).edited, plain)
+    assert [picture.shape for picture in seen] == [faces.shape] * 4
+    same = editor.edit(faces, SOURCE, TARGET, **settings, steady=lambda eps: noises.append(eps) or eps).edited
+    torch.testing.assert_close(same, plain, atol=1e-4, rtol=0)
+    assert noises[0].shape == (2, *editor.latent_shape)
+    assert not torch.allclose(
+        editor.edit(faces, SOURCE, TARGET, **settings, steady=lambda eps: eps.flip(0)).edited, plain, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("sampler", ["exact", "dpmpp-2m"])

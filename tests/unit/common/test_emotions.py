@@ -1,6 +1,6 @@
 import pytest
 
-from stages.common.emotions import EMOTIONS, NULL_CLASS, emotion_index, parse_emotion
+from stages.common.emotions import EMOTIONS, NULL_CLASS, emotion_index, format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
 
 
@@ -28,3 +28,23 @@ def test_a_typo_gets_a_suggestion(typo, near):
 def test_what_resembles_nothing_gets_the_list():
     with pytest.raises(ConfigError, match=r"Known: neutral, happy"):
         parse_emotion("qwxz")
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("Joy", {"happy": 1.0}),
+        ("happy:5", {"happy": 1.0}),
+        ("happy, sad", {"happy": 0.5, "sad": 0.5}),
+        ("angry:3,fear:1", {"anger": 0.75, "fear": 0.25}),
+    ],
+)
+def test_mixtures_add_up_to_one_and_are_read_back(text, weights):
+    assert parse_mixture(text) == weights
+    assert parse_mixture(format_mixture(weights)) == weights
+
+
+@pytest.mark.parametrize("text", ["happy:0", "happy:-1", "happy:x", "happy:", "happy:nan", "happy,joy", "happy,", ""])
+def test_what_is_no_mixture(text):
+    with pytest.raises(ConfigError):
+        parse_mixture(text)

@@ -1,6 +1,7 @@
 """One edit with a model and a detector of known answers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from support.fake_editor import FakeDetector, FakeEditor, make_face
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.progress import SilentProgress
-from stages.edit.batch import count_outcomes, edit_files
+from stages.edit.batch import Wanted, count_outcomes, edit_files
 from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.demo import demo_outputs, make_demo
+from stages.edit.inputs import Source
 from stages.edit.photo import load_photo
 from stages.edit.run import choose_faces, edit_photo
 
@@ -165,24 +167,23 @@ def test_one_bad_photo_does_not_stop_the_others(photo_path, tmp_path):
 
     targets = [tmp_path / "bad-out.png", tmp_path / "a.png", tmp_path / "b.jpg"]
     outcomes = edit_files(
-        [bad, photo_path, photo_path],
+        [Source(path, Path(path.name)) for path in (bad, photo_path, photo_path)],
         targets,
         load_models=load,
-        config=EditConfig(emotion="happy"),
+        wanted=Wanted(EditConfig(emotion="happy")),
         progress=SilentProgress(),
     )
     assert count_outcomes(outcomes) == {"total": 3, "ok": 2, "rejected_by_reason": {"empty": 1}}
     assert [t.exists() for t in targets] == [False, True, True]
     assert len(loads) == 1
-    assert all(o.result is None or o.result.stored_HWC.size == 0 for o in outcomes)
 
 
 def test_crops_of_several_faces_are_numbered(photo_path, tmp_path):
     outcomes = edit_files(
-        [photo_path],
+        [Source(photo_path, Path(photo_path.name))],
         [tmp_path / "crop.png"],
         load_models=lambda: (FakeEditor(), THREE),
-        config=EditConfig(emotion="happy", face="all", crop_only=True),
+        wanted=Wanted(EditConfig(emotion="happy", face="all", crop_only=True)),
         progress=SilentProgress(),
     )
     assert [path.name for path in outcomes[0].outputs] == ["crop-1.png", "crop-2.png", "crop-3.png"]

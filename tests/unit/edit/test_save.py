@@ -8,10 +8,17 @@ import pytest
 from PIL import Image
 
 from stages.common.errors import BadInputError, ConfigError
+from stages.edit.inputs import Source
 from stages.edit.photo import load_photo
 from stages.edit.save import check_writable, encode_photo, plan_outputs
 
 A, B = Path("photos/a.JPG"), Path("photos/b.png")
+NESTED = Source(Path("folder/deep/a.jpg"), Path("deep/a.jpg"))
+
+
+def planned(photos, out, label="happy", **options):
+    sources = [photo if isinstance(photo, Source) else Source(photo, Path(photo.name)) for photo in photos]
+    return plan_outputs(sources, out, label, **options)
 
 
 @pytest.mark.parametrize(
@@ -20,27 +27,38 @@ A, B = Path("photos/a.JPG"), Path("photos/b.png")
         ([A], None, {}, ["a-happy.jpg"]),
         ([B], None, {}, ["b-happy.png"]),
         ([Path("c.webp")], None, {}, ["c-happy.png"]),
-        ([A], None, {"crop_only": True}, ["a-happy-crop.png"]),
+        ([A], None, {"kind": "crop"}, ["a-happy-crop.png"]),
+        ([A], None, {"kind": "sweep"}, ["a-happy-sweep.png"]),
+        ([NESTED], Path("x"), {}, ["x/deep/a-happy.jpg"]),
+        ([Path("c.MOV")], None, {}, ["c-happy.mov"]),
+        ([Path("c.mpg"), Path("d.avi")], None, {}, ["c-happy.mp4", "d-happy.mkv"]),
+        ([Path("c.mpg")], Path("x.webm"), {}, ["x.webm"]),
         ([A], Path("x.png"), {}, ["x.png"]),
         ([A], Path("folder"), {"as_folder": True}, ["folder/a-happy.jpg"]),
         ([A, B], Path("folder"), {}, ["folder/a-happy.jpg", "folder/b-happy.png"]),
     ],
 )
 def test_names(photos, out, options, expected):
-    assert plan_outputs(photos, out, "happy", **options) == [Path(name) for name in expected]
+    assert planned(photos, out, **options) == [Path(name) for name in expected]
 
 
 def test_existing_folder_is_a_folder(tmp_path):
-    assert plan_outputs([A], tmp_path, "happy") == [tmp_path / "a-happy.jpg"]
+    assert planned([A], tmp_path) == [tmp_path / "a-happy.jpg"]
 
 
 @pytest.mark.parametrize(
     ("photos", "out"),
-    [([A], Path("x.gif")), ([A], Path("x")), ([B], B), ([A, Path("other/a.jpg")], None)],
+    [([A], Path("x.gif")), ([A], Path("x")), ([B], B), ([A, Path("other/a.jpg")], None), ([Path("c.mp4")], A)],
 )
 def test_wrong_or_shared_paths_are_refused(photos, out):
     with pytest.raises(ConfigError):
-        plan_outputs(photos, out, "happy")
+        planned(photos, out)
+
+
+@pytest.mark.parametrize("kind", ["crop", "sweep"])
+def test_a_video_has_no_crop_and_no_sweep(kind):
+    with pytest.raises(ConfigError, match=rf"c\.mp4 is a video, of which there is no {kind}"):
+        planned([Path("c.mp4")], None, kind=kind)
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -39,9 +39,9 @@ def test_every_target_gets_what_the_editor_makes_for_it_alone(editor, faces, cel
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
 def test_six_targets_take_at_most_sixty_percent_of_the_evaluations(editor, faces, guidance_scale):
     cell = Cell(400, guidance_scale, 4)
-    with count_evaluations(editor.denoiser) as shared:
+    with count_evaluations(editor.denoiser.unet) as shared:
         edit_into_each(editor, faces, SOURCES, EDIT_TARGETS, cell)
-    with count_evaluations(editor.denoiser) as naive:
+    with count_evaluations(editor.denoiser.unet) as naive:
         for target in EDIT_TARGETS:
             editor.edit(
                 faces,

@@ -8,14 +8,17 @@ from stages.models.process import ForwardProcess
 
 
 class FakeDenoiser:
-    """eps = (label + 1) z + t, and a record of what was evaluated."""
+    """eps = (label + 1) z + t, and a record of what was evaluated; a context is its label."""
 
     null_class = 8
 
     def __init__(self):
         self.batches = []
 
-    def __call__(self, z, timesteps, labels):
+    def context(self, labels):
+        return labels
+
+    def predict(self, z, timesteps, labels):
         self.batches.append(labels.tolist())
         return (labels + 1).view(-1, 1, 1, 1) * z + timesteps.view(-1, 1, 1, 1)
 
@@ -72,7 +75,7 @@ def test_the_time_step_reaches_both_branches(denoiser, z):
 
 def test_a_negative_label_takes_the_place_of_null(denoiser, z):
     negative = torch.tensor([0, 3, 2])
-    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), negative_labels_B=negative)
+    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), negative_context_BD=negative)
     torch.testing.assert_close(guided(z, 7).eps, -2 * alone(z, negative) + 3 * alone(z, LABELS))
     assert denoiser.batches == [[0, 3, 2, 1, 5, 2]]
 

@@ -1,0 +1,156 @@
+"""Reading videos frame by frame, in memory that does not grow with their length.
+
+PyAV rather than ffmpeg behind a pipe: a pipe of raw frames carries neither their times nor how they are to be turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from stages.common.errors import BadInputError
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".avi", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
+)
+"""What files of videos end in."""
+_MATRICES = {1: Colorspace.ITU709, 9: Colorspace.BT2020}
+"""By the number that a stream gives to its colours; most others, and no number, are BT.601 or next to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture: RGB (H, W, 3) as stored, and its time in units of the stream's time base, from 0 on."""
+
+    stored_HWC: NDArray[np.uint8]
+    pts: int
+    duration: int
+    turns: int
+
+    @property
+    def upright(self) -> NDArray[np.uint8]:
+        """A view of the same memory as it is displayed."""
+        return np.rot90(self.stored_HWC, self.turns)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a video is besides its frames. ``frames`` is how many it says that it has, or about that; 0 is unknown."""
+
+    path: Path
+    width_px: int
+    height_px: int
+    time_base: Fraction
+    rate_hz: Fraction
+    start_s: Fraction
+    frames: int
+    says_frames: bool
+    pixel_aspect: Fraction | None
+    colorspace: int
+    color_primaries: int
+    color_trc: int
+    metadata: dict[str, str]
+
+    @property
+    def matrix(self) -> Colorspace:
+        return _MATRICES.get(self.colorspace, Colorspace.ITU601)
+
+
+class VideoReader:
+    """An open video: ``info``, and ``frames()`` once. Close it, or use it as a context manager.
+
+    Raises ``BadInputError`` with reason "missing", "unreadable", "empty" or "unsupported".
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._container = open_container(path)
+        streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            self._container.close()
+            raise BadInputError(f"{path} holds no moving picture", reason="unsupported")
+        self._stream = streams[0]
+        self._stream.thread_type = "AUTO"
+        self.info = _describe(path, self._container, self._stream)
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in the order of display; times always grow. Raises ``BadInputError`` ("damaged")."""
+        reformatter, info = VideoReformatter(), self.info
+        step = max(1, round(1 / (info.rate_hz * info.time_base)))
+        offset, following, count = round(info.start_s / info.time_base), 0, 0
+        try:
+            for decoded in self._container.decode(self._stream):
+                pts = following if decoded.pts is None else max(following, decoded.pts - offset)
+                duration = int(decoded.duration or step)
+                yield Frame(_to_rgb(decoded, info, reformatter), pts, duration, round(decoded.rotation / 90) % 4)
+                following, count = pts + 1, count + 1
+        except av.error.FFmpegError as error:
+            raise BadInputError(
+                f"{info.path} is damaged after {count} frames: {error.strerror}", reason="damaged"
+            ) from error
+
+
+def open_container(path: Path) -> Any:
+    """An open file of PyAV. Raises ``BadInputError`` with reason "missing", "unreadable", "empty" or "unsupported"."""
+    try:
+        if path.stat().st_size == 0:
+            raise BadInputError(f"{path} is empty", reason="empty")
+        return av.open(str(path), metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path} does not exist", reason="missing") from error
+    except PermissionError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}", reason="unreadable") from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise BadInputError(
+            f"{path} is no video that facediff can read, or is cut short ({error.strerror})", reason="unsupported"
+        ) from error
+
+
+def _describe(path: Path, container: Any, stream: Any) -> VideoInfo:
+    context = stream.codec_context
+    if not context.width or not context.height:
+        raise BadInputError(f"{path} says nothing of its pictures' size", reason="unsupported")
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    duration_s = Fraction(container.duration or 0, av.time_base)
+    return VideoInfo(
+        path=path,
+        width_px=context.width,
+        height_px=context.height,
+        time_base=stream.time_base,
+        rate_hz=rate,
+        start_s=Fraction(container.start_time or 0, av.time_base),
+        frames=stream.frames or round(duration_s * rate),
+        says_frames=bool(stream.frames),
+        pixel_aspect=stream.sample_aspect_ratio or None,
+        colorspace=int(context.colorspace),
+        color_primaries=int(context.color_primaries),
+        color_trc=int(context.color_trc),
+        metadata=dict(container.metadata),
+    )
+
+
+def _to_rgb(decoded: Any, info: VideoInfo, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    if (decoded.width, decoded.height) != (info.width_px, info.height_px):
+        raise BadInputError(f"{info.path} changes its size on the way", "Cut it there first", reason="unsupported")
+    full = decoded.color_range == ColorRange.JPEG or decoded.format.name.startswith("yuvj")
+    rgb = reformatter.reformat(
+        decoded,
+        format="rgb24",
+        src_colorspace=info.matrix,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    )
+    return np.asarray(rgb.to_ndarray(), dtype=np.uint8)
