@@ -38,8 +38,16 @@ def find_artifact(path: Path) -> Artifact:
 
 
 def find_provenance(path: Path) -> dict[str, Any] | None:
-    """The record inside an edited PNG or JPEG; None for everything else."""
-    if path.suffix.lower() not in _PICTURES or not path.is_file():
+    """The record inside an edited PNG, JPEG or video; None for everything else."""
+    from stages.common.video import VIDEO_SUFFIXES
+
+    if not path.is_file():
+        return None
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        from stages.common.video_writer import read_record
+
+        return read_record(path)
+    if path.suffix.lower() not in _PICTURES:
         return None
     from stages.common.provenance import read_provenance
 

@@ -12,6 +12,8 @@ from support.edit_model import make_fake_model
 from facediff_cli.main import main
 from stages.common.manifest import load_artifact
 from stages.common.provenance import read_provenance, write_provenance
+from stages.common.video import VideoReader
+from stages.common.video_writer import VideoWriter
 
 RECORD = {
     "stage": "edit",
@@ -137,3 +139,14 @@ def test_options_that_do_not_go_together(tiny_editor_model, portrait, tmp_path, 
         ("no expression", "no crop", "--strength", "does not say", "another model", "classifier"), errors, strict=True
     ):
         assert words in line
+
+
+def test_a_video_says_how_it_was_made(tmp_path, capsys):
+    with (
+        VideoReader(write_clip(tmp_path / "a.mp4", [ONE])) as reader,
+        VideoWriter(tmp_path / "b.mp4", reader.info, {**RECORD, "tool": "facediff"}, 18) as writer,
+    ):
+        for frame in reader.frames():
+            writer.write(frame, frame.stored_HWC)
+    assert main(["manifest", "show", "--json", str(tmp_path / "b.mp4")]) == 0
+    assert json.loads(capsys.readouterr().out)["emotion"] == "happy"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -46,7 +44,6 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
         ),
         root,
     )
-    module = types.ModuleType("stages.common.editor")
     made = editor or FakeEditor(artifact_id=compute_artifact_id(outputs))
     module.load_editor = lambda _root, _device, _base=None: made  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "stages.common.editor", module)
