@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from facediff_cli.tables import best_values, print_table, to_csv, to_latex
-from stages.evaluate.table import Row, Table, Value, columns_of
+from stages.common.table import Row, Table, Value
+from stages.evaluate.table import columns_of
 
 
 @pytest.fixture
