@@ -15,6 +15,7 @@ _GROUPS = {
     "preprocess": "Turn photos into aligned faces.",
     "train": "Train the networks.",
     "eval": "Measure models, and pictures that any system made.",
+    "study": "Ask people how real pictures look and what they show.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",
 }

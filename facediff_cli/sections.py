@@ -26,6 +26,7 @@ _CONFIGS = {
     "eval_edit": "evaluate:EditGridConfig",
     "eval_folders": "evaluate:FoldersConfig",
     "eval_generation": "evaluate:GenerationConfig",
+    "study": "study:StudyConfig",
 }
 
 
