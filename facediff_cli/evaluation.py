@@ -84,7 +84,7 @@ def table_shower(as_json: bool, as_csv: bool, as_latex: bool) -> Callable[[Artif
         from dataclasses import asdict
 
         from facediff_cli.tables import print_table, to_csv, to_latex
-        from stages.evaluate.table import read_table
+        from stages.common.table import read_table
 
         table = read_table(artifact)
         payload = {

@@ -16,6 +16,7 @@ _GROUPS = {
     "train": "Train the networks.",
     "finetune": "Tune a finished model.",
     "eval": "Measure models, and pictures that any system made.",
+    "study": "Ask people how real pictures look and what they show.",
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",
 }

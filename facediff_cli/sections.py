@@ -28,6 +28,7 @@ _CONFIGS = {
     "eval_edit": "evaluate:EditGridConfig",
     "eval_folders": "evaluate:FoldersConfig",
     "eval_generation": "evaluate:GenerationConfig",
+    "study": "study:StudyConfig",
 }
 
 

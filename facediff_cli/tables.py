@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stages.evaluate.table import Column, Row, Table
+    from stages.common.table import Column, Row, Table
 
-_ARROWS = {"higher": "↑", "lower": "↓"}
-_LATEX_ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
+_ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
+_LATEX_ARROWS = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", None: ""}
 _LATEX_SPECIAL = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
 _NOTHING = "-"
 
 
 def print_table(console: Console, table: Table) -> None:
     """Means and half the width of their 95 % intervals, the best of comparable rows in bold; below, what is missing."""
-    header = [*table.keys, "samples", *(f"{c.title} {_ARROWS[c.better]}" for c in table.columns)]
+    header = [*table.keys, "samples", *(f"{c.title}{_ARROWS[c.better]}" for c in table.columns)]
     body = [
         [*row_labels(table, row), str(row.samples), *(format_spread(row, c) for c in table.columns)]
         for row in table.rows
@@ -55,7 +55,7 @@ def to_csv(table: Table) -> str:
 def to_latex(table: Table) -> str:
     """A ``tabular`` for the package booktabs: arrows say which way is better, the best of comparable rows is bold."""
     best = best_values(table)
-    titles = [f"{c.title.translate(_LATEX_SPECIAL)} {_LATEX_ARROWS[c.better]}" for c in table.columns]
+    titles = [f"{c.title.translate(_LATEX_SPECIAL)}{_LATEX_ARROWS[c.better]}" for c in table.columns]
     lines = [
         rf"\begin{{tabular}}{{{'l' * len(table.keys)}{'r' * len(table.columns)}}}",
         r"\toprule",
@@ -76,7 +76,7 @@ def best_values(table: Table) -> set[tuple[int, str]]:
     several systems or settings for one target; a row that stands alone has no best value.
     """
     found = set()
-    for column in table.columns:
+    for column in (c for c in table.columns if c.better):
         groups: dict[Any, list[int]] = {}
         for number, row in enumerate(table.rows):
             if column.name in row.values:
@@ -118,7 +118,8 @@ def _print_confusion(console: Console, table: Table, expert: str) -> None:
     from stages.common.emotions import EMOTIONS
 
     rows = [row for row in table.rows if expert in row.judged]
-    words = [emotion for emotion in EMOTIONS if any(emotion in row.judged[expert] for row in rows)]
+    said = {word for row in rows for word in row.judged[expert]}
+    words = [word for word in EMOTIONS if word in said] + sorted(said - {*EMOTIONS})
     body = [[*row_labels(table, row), *(f"{row.judged[expert].get(word, 0):.2f}" for word in words)] for row in rows]
     console.print(f"\nWhat {expert} calls them", markup=False, style="bold")
     _print_columns(console, [*table.keys, *words], body, [[False] * (len(table.keys) + len(words))] * len(body))

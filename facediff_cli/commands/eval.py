@@ -250,11 +250,12 @@ def _compare_folders(
     metrics: Sequence[str] | None,
     how: Mapping[str, Any],
 ) -> None:
+    from stages.common.folders import parse_system, read_pictures
     from stages.common.weights import resolve_model
     from stages.evaluate.config import FoldersConfig
-    from stages.evaluate.folders import OWN, SOURCE, folders_spec, parse_system, read_pictures
+    from stages.evaluate.folders import OWN, SOURCE, folders_spec
 
-    systems = [parse_system(text) for text in edited]
+    systems = [parse_system(text, "--edited") for text in edited]
     spec = folders_spec([system.name for system in systems])
     targets = {system.name: system.target for system in systems}
     resolved = resolve_evaluation(FoldersConfig, spec.name, config, settings, {"targets": targets, "metrics": metrics})

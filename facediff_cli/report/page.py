@@ -15,7 +15,7 @@ from facediff_cli.tables import best_values, format_mean, format_spread, row_lab
 
 if TYPE_CHECKING:
     from stages.common.manifest import Artifact
-    from stages.evaluate.table import Column, Row, Table
+    from stages.common.table import Column, Row, Table
 
 GENERATOR = '<meta name="generator" content="facediff report">'
 _QUALITIES = ("psnr", "lpips", "squeezenet")
@@ -44,7 +44,7 @@ def render_page(evaluations: Sequence[Artifact], title: str) -> str:
 
 
 def _section(artifact: Artifact) -> str:
-    from stages.evaluate.table import read_table
+    from stages.common.table import read_table
 
     table = read_table(artifact)
     manifest = artifact.manifest
@@ -69,9 +69,9 @@ def _html_table(table: Table, stage: str) -> str:
 
     own = {column.name for column in table.columns}
     columns = [*table.columns, *columns_of([name for name in published_metrics(stage) if name not in own])]
-    arrows = {"higher": "↑", "lower": "↓"}
+    arrows = {"higher": " ↑", "lower": " ↓", None: ""}
     head = [f'<th class="label">{escape(key)}</th>' for key in table.keys] + ["<th>samples</th>"]
-    head += [f"<th>{escape(c.title)} {arrows[c.better]}</th>" for c in columns]
+    head += [f"<th>{escape(c.title)}{arrows[c.better]}</th>" for c in columns]
     lines = [f"<tr>{''.join(head)}</tr>"]
     best = best_values(table)
     for number, row in enumerate(table.rows):
@@ -115,7 +115,7 @@ def _trade_off(table: Table, quality: str, accuracy: str) -> list[Series]:
     """Rows of the mean over targets where there is one: a line for each strength and steps, along the guidance scale;
     or a point for each system.
     """
-    from stages.evaluate.table import MEAN
+    from stages.common.table import MEAN
 
     rows = [row for row in table.rows if {quality, accuracy} <= row.values.keys()]
     rows = [row for row in rows if row.labels.get("target") == MEAN] or rows

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from stages.common.errors import ConfigError
 
 EMOTIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
+EDIT_TARGETS = ("happy", "sad", "surprise", "fear", "disgust", "anger")
+"""The thesis's six: all but neutral and contempt."""
 NULL_CLASS = len(EMOTIONS)
 """Index of the extra embedding that stands for "no condition" in classifier-free guidance."""
 

@@ -42,6 +42,7 @@ class ArtifactKind(StrEnum):
     INTERPOLATION = "interpolation"
     NEIGHBORS = "neighbors"
     EVALUATION = "evaluation"
+    STUDY = "study"
 
 
 class _Record(BaseModel):

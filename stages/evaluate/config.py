@@ -11,8 +11,6 @@ from stages.common.config import StageConfig
 from stages.common.emotions import parse_emotion
 
 AUTO = "auto"
-EDIT_TARGETS = ("happy", "sad", "surprise", "fear", "disgust", "anger")
-"""The thesis's six: all but neutral and contempt."""
 
 _PAIRED = (
     "accuracy_hsemotion", "accuracy_fer2013", "accuracy_own",

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from stages.common.editor import Editor, classify_sources, load_editor
-from stages.common.emotions import EMOTIONS
+from stages.common.emotions import EDIT_TARGETS, EMOTIONS
 from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.model_input import MODEL_ROLES
 from stages.common.shards import UNLABELLED
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.common.table import MEAN, Row, Table
 from stages.common.tensors import from_model_range, to_model_range
-from stages.evaluate.config import EDIT_TARGETS, EditGridConfig
+from stages.evaluate.config import EditGridConfig
 from stages.evaluate.faces import (
     DATA_ROLES,
     LabelledFaces,
@@ -34,18 +35,7 @@ from stages.evaluate.faces import (
 )
 from stages.evaluate.judging import Judge, Subject, confusion, face_notes
 from stages.evaluate.sharing import Cell, count_evaluations, edit_into_each
-from stages.evaluate.table import (
-    MEAN,
-    Row,
-    SampleRow,
-    Table,
-    columns_of,
-    read_rows,
-    require_finite,
-    summarize,
-    write_results,
-    write_rows,
-)
+from stages.evaluate.table import SampleRow, columns_of, read_rows, require_finite, summarize, write_results, write_rows
 
 BATCH = 16
 UNEDITED = "unedited"

@@ -9,15 +9,16 @@ import numpy as np
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, Interrupted
+from stages.common.folders import by_emotion, list_pictures, read_pictures
 from stages.common.hashing import hash_file, hash_json, hash_listing
 from stages.common.images import read_rgb
 from stages.common.manifest import MANIFEST_NAME, Artifact, ArtifactKind, Counts, load_artifact
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.common.table import MEAN, Row, Table, Value
 from stages.evaluate.config import GenerationConfig
 from stages.evaluate.faces import DATA_ROLES, LabelledFaces, choose, data_of, open_faces
 from stages.evaluate.fidelity import PictureSet, compare_sets
-from stages.evaluate.folders import by_emotion, list_pictures, read_pictures
-from stages.evaluate.table import MEAN, Row, SampleRow, Table, Value, columns_of, write_results
+from stages.evaluate.table import SampleRow, columns_of, write_results
 
 ALL = "all together"
 GENERATED_ROLES = {"generated": ArtifactKind.SOURCE, "samples": ArtifactKind.SAMPLES}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stages.evaluate.table import MEAN, Row, Value
+from stages.common.table import MEAN, Row, Value
 
 _EDITS = {
     "real photos": (0.638, None, None, None, None),

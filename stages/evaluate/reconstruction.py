@@ -16,6 +16,7 @@ from stages.common.images import read_rgb
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.model_input import MODEL_ROLES
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.common.table import Table, Value
 from stages.common.tensors import from_model_range, to_model_range
 from stages.evaluate.config import ReconstructionConfig
 from stages.evaluate.faces import (
@@ -30,7 +31,7 @@ from stages.evaluate.faces import (
 )
 from stages.evaluate.fidelity import PictureSet, compare_sets
 from stages.evaluate.pixels import PIXEL_METRICS, PixelMetrics
-from stages.evaluate.table import SampleRow, Table, Value, columns_of, require_finite, summarize, write_results
+from stages.evaluate.table import SampleRow, columns_of, require_finite, summarize, write_results
 from stages.models.first_stage import FirstStage
 
 BATCH = 16

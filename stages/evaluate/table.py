@@ -1,68 +1,26 @@
-"""The result of an evaluation: one table of means with intervals, and the rows of single samples behind it."""
+"""From the rows of single samples to the table of an evaluation: means with intervals."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import BadInputError
-from stages.common.manifest import Artifact, write_atomically
+from stages.common.manifest import write_atomically
+from stages.common.table import TABLE_NAME, Column, Row, Table, Value
 from stages.evaluate.registry import METRICS
 from stages.evaluate.statistics import bootstrap_interval
 
-TABLE_NAME = "table.json"
 SAMPLES_NAME = "samples.parquet"
-MEAN = "mean"
 
 SampleRow = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    title: str
-    better: Literal["higher", "lower"]
-    digits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A mean and its 95 % interval; for what is measured on a whole set there is none."""
-
-    mean: float
-    interval_95: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``labels`` has one entry for each of the table's keys; a metric that does not apply is not in ``values``.
-
-    ``judged`` says for each expert which share of the faces it called what: one row of its confusion matrix.
-    """
-
-    labels: Mapping[str, Any]
-    samples: int
-    values: Mapping[str, Value]
-    judged: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """``missing``: metrics that this machine cannot measure, and why. ``notes`` belong below the table."""
-
-    title: str
-    keys: tuple[str, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    missing: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 def columns_of(metrics: Sequence[str]) -> tuple[Column, ...]:
@@ -109,24 +67,3 @@ def write_rows(path: Path, rows: Sequence[SampleRow]) -> None:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return rows
-
-
-def read_table(artifact: Artifact) -> Table:
-    """The table of an evaluation. Raises ``BadInputError`` when it is not there or damaged."""
-    path = artifact.path(TABLE_NAME)
-    try:
-        fields = json.loads(path.read_bytes())
-        rows = tuple(Row(**{**row, "values": _values(row["values"])}) for row in fields.pop("rows"))
-        columns = tuple(Column(**column) for column in fields.pop("columns"))
-        return Table(**_tuples(fields), columns=columns, rows=rows)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInputError(f"{path} is not the table of an evaluation: {error}") from error
-
-
-def _values(fields: Mapping[str, Any]) -> dict[str, Value]:
-    intervals = {name: value["interval_95"] for name, value in fields.items()}
-    return {n: Value(v["mean"], tuple(intervals[n]) if intervals[n] else None) for n, v in fields.items()}
-
-
-def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -45,6 +45,5 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
         root,
     )
     made = editor or FakeEditor(artifact_id=compute_artifact_id(outputs))
-    module.load_editor = lambda _root, _device, _base=None: made  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "stages.common.editor", module)
+    monkeypatch.setattr("stages.common.editor.load_editor", lambda _root, _device, _base=None: made)
     return root

@@ -12,7 +12,8 @@ from stages.common.config import StageConfig
 from stages.common.engine import execute
 from stages.common.manifest import ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, StageSpec
-from stages.evaluate.table import Row, Table, Value, columns_of, write_results
+from stages.common.table import Row, Table, Value
+from stages.evaluate.table import columns_of, write_results
 
 VOID = {"meta", "img"}
 

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from facediff_cli.tables import best_values, print_table, to_csv, to_latex
-from stages.evaluate.table import Row, Table, Value, columns_of
+from stages.common.table import Column, Row, Table, Value
+from stages.evaluate.table import columns_of
 
 
 @pytest.fixture
@@ -59,3 +60,17 @@ def test_the_terminal_shows_intervals_confusions_and_what_is_missing(table):
     assert text.endswith("a note\n")
     lines = [line for line in text.splitlines() if line.startswith("  ")]
     assert len({len(line) for line in lines[:4]}) == 1, "columns line up, whatever the terminal's width"
+
+
+def test_a_column_without_a_better_way_has_no_arrow_and_no_best():
+    column = Column("p", "p", None, 4)
+    rows = tuple(
+        Row({"system": name, "target": "x"}, 3, {"p": Value(mean)}, {"own": {"none": 1.0}})
+        for name, mean in (("a", 0.5), ("b", 0.1))
+    )
+    table = Table("T", ("system", "target"), (column,), rows)
+    assert best_values(table) == set()
+    assert r"target & p \\" in to_latex(table)
+    console = Console(file=io.StringIO(), soft_wrap=True, width=40)
+    print_table(console, table)
+    assert "none\n" in console.file.getvalue(), "words that are no emotions are shown, too"

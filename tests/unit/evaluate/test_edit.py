@@ -6,10 +6,11 @@ from PIL import Image
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.manifest import load_artifact
+from stages.common.table import read_table
 from stages.evaluate import edit
 from stages.evaluate.config import EditGridConfig
 from stages.evaluate.edit import EDIT_GRID
-from stages.evaluate.table import read_rows, read_table
+from stages.evaluate.table import read_rows
 
 CONFIG = EditGridConfig(
     split="train", metrics=("accuracy_own", "psnr"), guidance_scales=(1.0, 3.0), strengths=(400, 500), steps=(2,)

@@ -7,9 +7,11 @@ import pytest
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.folders import list_pictures, pair_up, parse_system, read_pictures
+from stages.common.table import read_table
 from stages.evaluate.config import FoldersConfig
-from stages.evaluate.folders import folders_spec, list_pictures, pair_up, parse_system, read_pictures
-from stages.evaluate.table import read_rows, read_table
+from stages.evaluate.folders import folders_spec
+from stages.evaluate.table import read_rows
 
 NAMES = ["a.png", "b.png", "c.png"]
 
@@ -104,15 +106,15 @@ def test_the_content_of_a_folder_decides_what_it_is(tmp_path, write_pictures):
 def test_systems_are_named_on_the_command_line(tmp_path):
     odd = tmp_path / "a:happy"
     odd.mkdir()
-    assert parse_system("x=out:angry").target == "anger"
-    assert parse_system("x=out:angry").root == Path("out")
-    assert (parse_system(f"x={odd}").root, parse_system(f"x={odd}").target) == (odd, None)
-    assert parse_system("x=a=b").root == Path("a=b")
+    assert parse_system("x=out:angry", "--edited").target == "anger"
+    assert parse_system("x=out:angry", "--edited").root == Path("out")
+    assert (parse_system(f"x={odd}", "--edited").root, parse_system(f"x={odd}", "--edited").target) == (odd, None)
+    assert parse_system("x=a=b", "--edited").root == Path("a=b")
     for wrong in ("out", "=out", "x="):
         with pytest.raises(ConfigError, match="NAME=DIR"):
-            parse_system(wrong)
+            parse_system(wrong, "--edited")
     with pytest.raises(ConfigError, match="unknown emotion"):
-        parse_system("x=out:hapy")
+        parse_system("x=out:hapy", "--edited")
     for names in (["source"], ["a", "a"]):
         with pytest.raises(ConfigError, match="must differ"):
             folders_spec(names)

@@ -9,14 +9,15 @@ import torch
 from stages.common.config import StageConfig
 from stages.common.engine import execute
 from stages.common.errors import BadInputError
+from stages.common.folders import read_pictures
 from stages.common.manifest import ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, StageSpec
+from stages.common.table import read_table
 from stages.evaluate import fidelity
 from stages.evaluate.config import GenerationConfig
 from stages.evaluate.fidelity import PictureSet, compare_sets, least_count
-from stages.evaluate.folders import read_pictures
 from stages.evaluate.generation import GENERATION, read_generated
-from stages.evaluate.table import read_rows, read_table
+from stages.evaluate.table import read_rows
 
 pytest.importorskip("torch_fidelity")
 

@@ -6,10 +6,11 @@ import pytest
 from stages.common.engine import execute
 from stages.common.errors import BadInputError
 from stages.common.manifest import load_artifact
+from stages.common.table import read_table
 from stages.evaluate import reconstruction
 from stages.evaluate.config import ReconstructionConfig
 from stages.evaluate.reconstruction import RECONSTRUCTION
-from stages.evaluate.table import read_rows, read_table
+from stages.evaluate.table import read_rows
 
 CONFIG = ReconstructionConfig(split="train", metrics=("l1", "psnr", "ssim"))
 

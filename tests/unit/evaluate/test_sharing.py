@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from stages.common.editor import load_editor
-from stages.common.emotions import EMOTIONS
-from stages.evaluate.config import EDIT_TARGETS
+from stages.common.emotions import EDIT_TARGETS, EMOTIONS
 from stages.evaluate.sharing import Cell, count_evaluations, edit_into_each
 
 SOURCES = torch.tensor([0, 3])

@@ -4,18 +4,8 @@ import pytest
 
 from stages.common.engine import describe_source
 from stages.common.errors import BadInputError
-from stages.evaluate.table import (
-    TABLE_NAME,
-    Row,
-    Table,
-    Value,
-    columns_of,
-    read_rows,
-    read_table,
-    require_finite,
-    summarize,
-    write_results,
-)
+from stages.common.table import TABLE_NAME, Row, Table, Value, read_table
+from stages.evaluate.table import columns_of, read_rows, require_finite, summarize, write_results
 
 ROWS = [
     {"sample_key": "a", "target": "happy", "psnr": 20.0, "ssim": 0.5},
