@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}
 _LATEX_ARROWS = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", None: ""}
-_LATEX_SPECIAL = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"})
+_LATEX_SPECIAL = str.maketrans({**{c: f"\\{c}" for c in "&%$#_{}"}, "<": "$<$"})
 _NOTHING = "-"
 
 
@@ -63,10 +63,8 @@ def to_latex(table: Table) -> str:
         r"\midrule",
     ]
     for number, row in enumerate(table.rows):
-        values = [
-            rf"\textbf{{{format_mean(row, c)}}}" if (number, c.name) in best else format_mean(row, c)
-            for c in table.columns
-        ]
+        means = {c.name: format_mean(row, c).translate(_LATEX_SPECIAL) for c in table.columns}
+        values = [rf"\textbf{{{mean}}}" if (number, name) in best else mean for name, mean in means.items()]
         lines.append(_latex_line([*(label.translate(_LATEX_SPECIAL) for label in row_labels(table, row)), *values]))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -96,9 +94,14 @@ def row_labels(table: Table, row: Row) -> list[str]:
 
 
 def format_mean(row: Row, column: Column) -> str:
-    """The mean in the column's digits; a dash where the metric does not apply."""
+    """The mean in the column's digits; a dash where the metric does not apply. A small p-value is not called zero."""
     value = row.values.get(column.name)
-    return f"{value.mean:.{column.digits}f}" if value else _NOTHING
+    if value is None:
+        return _NOTHING
+    least = 10**-column.digits
+    if value.interval_95 is None and 0 < value.mean < least / 2:
+        return f"<{least:.{column.digits}f}"
+    return f"{value.mean:.{column.digits}f}"
 
 
 def format_spread(row: Row, column: Column) -> str:

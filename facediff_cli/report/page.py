@@ -93,7 +93,7 @@ def _line(labels: Sequence[str], row: Row, columns: Sequence[Column], best: set[
         kind = ' class="best"' if column.name in best else ""
         spread = format_spread(row, column)
         mean = format_mean(row, column)
-        cells.append(f"<td{kind}>{mean}<small>{escape(spread.removeprefix(mean))}</small></td>")
+        cells.append(f"<td{kind}>{escape(mean)}<small>{escape(spread.removeprefix(mean))}</small></td>")
     return f"<tr>{''.join(cells)}</tr>"
 
 

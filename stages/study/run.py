@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -9,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.emotions import EDIT_TARGETS
-from stages.common.errors import ConfigError, Interrupted
+from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.hashing import canonical_json, hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.study.config import StudyConfig
 from stages.study.forms import choose_faces, make_forms, word_orders
-from stages.study.key import KEY_NAME, NONE_OF_THESE, Comparison, Key, Question, Recognition, SideCheck
+from stages.study.key import KEY_NAME, NONE_OF_THESE, Comparison, Form, Key, Question, Recognition, SideCheck
 from stages.study.pictures import SOURCE, PictureWriter, match_pictures
 
 PAGE = "page"
@@ -34,13 +35,11 @@ def run(config: StudyConfig, inputs: Mapping[str, Artifact], context: RunContext
     page = context.out / PAGE
     (page / "pictures").mkdir(parents=True, exist_ok=True)
     writer = PictureWriter(page / "pictures", pictures)
-    asked = []
-    with context.progress.task("forms", len(forms)) as task:
-        for form, words in zip(forms, word_orders(len(forms), context.seed), strict=True):
-            if context.should_stop():
-                raise Interrupted("stopped", "Give the same command again to start over")
-            asked.append({"words": [*words, NONE_OF_THESE], "questions": [_show(q, writer) for q in form]})
-            task.advance()
+    try:
+        asked = _ask(forms, writer, context)
+    except BadInputError:
+        shutil.rmtree(page)  # nothing is left that a run with mended pictures could not continue
+        raise
     content = {"title": config.title, "intro": config.intro, "forms": asked}
     study = hash_json(content)
     _write_page(page, {"study": study, **content})
@@ -67,6 +66,18 @@ def _require_choices(targets: Sequence[str | None]) -> None:
         raise ConfigError("which emotion the pictures show is not known", f"Give NAME=DIR:EMOTION. {hint}")
     if others:
         raise ConfigError(f"participants choose among {', '.join(EDIT_TARGETS)}, not {others[0]}", hint)
+
+
+def _ask(forms: Sequence[Form], writer: PictureWriter, context: RunContext) -> list[dict[str, Any]]:
+    """What the page needs of each form; writes the pictures."""
+    asked = []
+    with context.progress.task("forms", len(forms)) as task:
+        for form, words in zip(forms, word_orders(len(forms), context.seed), strict=True):
+            if context.should_stop():
+                raise Interrupted("stopped", "Give the same command again to start over")
+            asked.append({"words": [*words, NONE_OF_THESE], "questions": [_show(q, writer) for q in form]})
+            task.advance()
+    return asked
 
 
 def _show(question: Question, writer: PictureWriter) -> dict[str, Any]:

@@ -66,11 +66,13 @@ def test_a_column_without_a_better_way_has_no_arrow_and_no_best():
     column = Column("p", "p", None, 4)
     rows = tuple(
         Row({"system": name, "target": "x"}, 3, {"p": Value(mean)}, {"own": {"none": 1.0}})
-        for name, mean in (("a", 0.5), ("b", 0.1))
+        for name, mean in (("a", 0.5), ("b", 1e-9))
     )
     table = Table("T", ("system", "target"), (column,), rows)
     assert best_values(table) == set()
     assert r"target & p \\" in to_latex(table)
     console = Console(file=io.StringIO(), soft_wrap=True, width=40)
     print_table(console, table)
+    assert "<0.0001" in console.file.getvalue()
+    assert "$<$0.0001" in to_latex(table)
     assert "none\n" in console.file.getvalue(), "words that are no emotions are shown, too"

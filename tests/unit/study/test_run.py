@@ -100,7 +100,7 @@ def test_a_smaller_sample_is_never_taken(make_study, folders):
     (folders / "other/sad/a.png").unlink()
     (folders / "other/sad/c.png").unlink()
     with pytest.raises(BadInputError, match="holds no pictures"):
-        make_study("again")
+        make_study()
     assert not list(folders.glob("study*"))
 
 
@@ -116,7 +116,10 @@ def test_pictures_of_another_size_and_damaged_ones_are_refused(make_study, folde
         make_study()
     (folders / "ours/sad/a.png").write_bytes(b"no picture")
     with pytest.raises(BadInputError, match="not a picture"):
-        make_study("again")
+        make_study()
+    write_pictures(folders / "mended", 2, ("a.png",))
+    (folders / "mended/a.png").rename(folders / "ours/sad/a.png")
+    assert make_study().manifest.counts.ok == 15, "nothing of the failed runs is in the way"
 
 
 def test_emotions_must_be_among_those_that_can_be_chosen(make_study, folders):
