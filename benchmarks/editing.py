@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import classify_sources, guidance_for
+from stages.common.defaults import classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
 from stages.common.face.cut import cut_face

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ from stages.common.checkpoint import (
     require_latents,
 )
 from stages.common.edit_method import THESIS_METHOD, EditMethod
-from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.lora import find_base, load_lora_info, merge_lora
 from stages.common.manifest import Artifact, ArtifactKind, read_manifest
@@ -35,9 +34,6 @@ from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import Estimate, ForwardProcess, forward_process
 from stages.models.sampler_names import SamplerName
 from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
-
-DEFAULT_GUIDANCE = 3.0
-NEUTRAL = EMOTIONS[0]
 
 
 class EditedBatch(NamedTuple):
@@ -244,42 +240,6 @@ def _watched(predict: Predict, watch: Callable[[Tensor], None]) -> Predict:
         return estimate
 
     return watched
-
-
-class Classifies(Protocol):
-    """A model that says which expression a face has, and which expressions it can do."""
-
-    @property
-    def supported(self) -> tuple[str, ...]: ...
-
-    def classify(self, images_BCHW: Tensor) -> Tensor: ...
-
-
-def classify_sources(model: Classifies, images_BCHW: Tensor) -> tuple[list[str], list[float]]:
-    """The likeliest of the emotions that the model can do, and its probability, for each crop in -1..1."""
-    supported = [EMOTIONS.index(name) for name in model.supported]
-    found = model.classify(images_BCHW).detach().float().cpu()[:, supported].max(dim=1)
-    return [model.supported[i] for i in found.indices.tolist()], found.values.tolist()
-
-
-class RecommendsGuidance(Protocol):
-    """A model that knows which guidance scale turns a neutral face into some emotions."""
-
-    @property
-    def recommended_guidance(self) -> Mapping[str, float]: ...
-
-
-def guidance_for(model: RecommendsGuidance, source: str, target: str, wanted: float | None = None) -> float:
-    """The guidance scale of one edit: what the user wants, else what suits.
-
-    A neutral face takes the model's own for the target. Leaving another expression changes the face much already, and
-    takes the default.
-    """
-    if wanted is not None:
-        return wanted
-    if source != NEUTRAL:
-        return DEFAULT_GUIDANCE
-    return float(model.recommended_guidance.get(target, DEFAULT_GUIDANCE))
 
 
 def load_editor(root: Path, device: str = "cpu", base: Path | None = None) -> Editor:

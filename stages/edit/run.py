@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.common.defaults import classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
-from stages.common.editor import classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.face.choose import likely_faces

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.editor import Editor, classify_sources, load_editor
+from stages.common.defaults import classify_sources
+from stages.common.editor import Editor, load_editor
 from stages.common.emotions import EDIT_TARGETS, EMOTIONS
 from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically

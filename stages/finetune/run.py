@@ -13,7 +13,8 @@ from stages.common.checkpoint import (
     save_emotion_classifier,
     save_latent_space,
 )
-from stages.common.editor import NEUTRAL, Editor, guidance_for
+from stages.common.defaults import NEUTRAL, guidance_for
+from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.lora import LoraInfo, add_lora, save_lora
