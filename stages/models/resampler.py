@@ -29,7 +29,8 @@ class Resampler(nn.Module):
 
     def forward(self, z_BCHW: Tensor, labels_B: Tensor, guidance_scale_B: Tensor) -> Tensor:
         """Clean latents (B, C, H, W) from noisy ones at the last of the timesteps."""
-        predict = classifier_free_guidance(self.denoiser, self.process, labels_B, guidance_scale_B)
+        context_BD = self.denoiser.context(labels_B)
+        predict = classifier_free_guidance(self.denoiser, self.process, context_BD, guidance_scale_B)
         for now, after in descending(self.timesteps):
             z_BCHW = checkpoint(
                 _move, predict, z_BCHW, now, self.process.abar_T[after], use_reentrant=False, preserve_rng_state=False

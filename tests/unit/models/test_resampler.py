@@ -38,7 +38,9 @@ def noise():
 
 
 def test_it_samples_as_ddim_does(resampler, noise):
-    predict = classifier_free_guidance(resampler.denoiser, resampler.process, LABELS, SCALES)
+    predict = classifier_free_guidance(
+        resampler.denoiser, resampler.process, resampler.denoiser.context(LABELS), SCALES
+    )
     expected = ddim_sample(predict, noise, TIMESTEPS, resampler.process.abar_T)
     assert torch.equal(resampler(noise, LABELS, SCALES).detach(), expected)
 
