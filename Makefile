@@ -18,8 +18,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Edit a portrait into every emotion: demo/sheet.png
 	$(BIN)/facediff demo --out demo
 
-test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## Run the tests, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: lint test ## All that must pass before a change goes in: lint, types, layers, tests
 
