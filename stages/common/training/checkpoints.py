@@ -10,7 +10,7 @@ import json
 import math
 import os
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,11 +119,11 @@ class Checkpoints:
         self._state_file(name).unlink(missing_ok=True)
 
 
-def require_finite(losses: Mapping[str, float], step: int, samples: str) -> None:
+def require_finite(losses: Mapping[str, float], step: int, samples: Callable[[], str]) -> None:
     """Raises ``ConfigError`` that names the losses of step ``step`` that are not finite, and its samples."""
     bad = [name for name, value in losses.items() if not math.isfinite(value)]
     if bad:
-        raise ConfigError(f"{', '.join(bad)} is not finite at step {step} (samples {samples})", _DIVERGED_HINT)
+        raise ConfigError(f"{', '.join(bad)} is not finite at step {step} (samples {samples()})", _DIVERGED_HINT)
 
 
 @contextmanager

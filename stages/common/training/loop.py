@@ -11,6 +11,7 @@ import json
 import resource
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,7 +67,7 @@ def fit(trainee: Trainee, config: LoopConfig, stepper: Stepper, context: RunCont
         while step < config.steps:
             random.manual_seed(_step_seed(context.seed, step))
             shown = trainee.train_step(step, learning_rate_at(step, config), random)
-            require_finite(shown, step + 1, trainee.samples(step))
+            require_finite(shown, step + 1, partial(trainee.samples, step))
             step += 1
             shown["images_per_s"] = (step - first) * config.batch_size / (time.monotonic() - started)
             task.advance(memory_gb=round(_memory_gb(context.device), 2), **{k: round(v, 4) for k, v in shown.items()})
@@ -74,7 +75,8 @@ def fit(trainee: Trainee, config: LoopConfig, stepper: Stepper, context: RunCont
             if step % config.validate_every == 0 or step == config.steps:
                 history.append({"step": step, **trainee.validate()})
                 context.progress.note(", ".join(f"{k} {v:.5g}" for k, v in history[-1].items()))
-                log.validation(history[-1], trainee.pictures())
+                if context.tracker is not None:
+                    log.validation(history[-1], trainee.pictures())
                 if config.select == "best":
                     _save_best(checkpoints, trainee, stepper, history[-1])
             stopping = stepper.any_process(context.should_stop())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 _MIRROR_STREAM = 1
+_STEPS_KEPT = 32
 
 
 class SampleOrder:
@@ -24,9 +27,15 @@ class SampleOrder:
             _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
             weights = counts.astype(np.float64)[inverse] ** -balance
             self._probabilities = weights / weights.sum()
+        # A step is asked for several times, and all steps of an epoch share a permutation of the whole data.
+        self._drawn = lru_cache(maxsize=_STEPS_KEPT)(self._draw)
+        self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """The samples (batch_size,) of one step, on all processes together."""
+        """The samples (batch_size,) of one step, on all processes together; not to be written to."""
+        return self._drawn(step)
+
+    def _draw(self, step: int) -> NDArray[np.int64]:
         if self._probabilities is not None:
             random = np.random.default_rng([self._seed, step])
             return random.choice(self._count, size=self._batch_size, p=self._probabilities)
@@ -38,5 +47,5 @@ class SampleOrder:
         """Which of them (batch_size,) are mirrored: half, at random."""
         return np.random.default_rng([self._seed, step, _MIRROR_STREAM]).random(self._batch_size) < 0.5
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+    def _permute(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self._seed, epoch]).permutation(self._count)
