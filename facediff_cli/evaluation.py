@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from stages.common.manifest import Artifact
     from stages.evaluate.config import MetricsConfig
 
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model's name, or the folder of one or of a run.")
-]
 DataOption = Annotated[
     Path, typer.Option("--data", "-d", metavar="DIR", help="The folder that `shard` or `preprocess` wrote.")
 ]
@@ -34,7 +31,6 @@ MetricsOption = Annotated[
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the table as CSV on stdout.")]
 LatexOption = Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs) on stdout.")]
-DEFAULT_MODEL = "facediff-mini"
 
 
 def resolve_evaluation(

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 CPU_COUNT = os.cpu_count() or 1
+DEFAULT_MODEL = "facediff-mini"
+"""As ``stages.common.weights`` has it, which takes too long to import for ``--help``."""
 
 
 class Device(StrEnum):
@@ -26,6 +28,15 @@ class Detector(StrEnum):
     AUTO = "auto"
     FAN = "fan"
     DLIB = "dlib"
+
+
+class RoundTripSampler(StrEnum):
+    """The way into noise and back."""
+
+    DDIM = "ddim"
+    EXACT = "exact"
+    DPMPP_2M = "dpmpp-2m"
+    THESIS = "thesis"
 
 
 class Tracker(StrEnum):
@@ -48,6 +59,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=VALUE", help="Change one setting (repeatable); stronger than --config."),
 ]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model by name (`facediff models list`) or a folder.")
+]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
 WorkersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes that work side by side.")]
 ReadersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Threads that read pictures ahead.")]
@@ -56,6 +70,13 @@ TrackerOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and inputs give equal results.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]
+RoundTripOption = Annotated[
+    RoundTripSampler,
+    typer.Option(
+        "--sampler",
+        help="dpmpp-2m needs half the steps; exact loses least, in 3 times the time; thesis: as its code.",
+    ),
+]
 ClassifierOption = Annotated[
     Path | None, typer.Option("--classifier", metavar="RUN", help="Guide by what `train classifier` wrote.")
 ]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ConfigOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     ReadersOption,
     ResumeOption,
