@@ -7,19 +7,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole, open_media, time_of
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
+from stages.common.media.container import decode_whole, open_media, quarter_turns, time_of
 
 _USUAL_FPS = 25
 
@@ -89,8 +86,6 @@ def _timed_frames(
     container: InputContainer, stream: VideoStream, facts: VideoFacts
 ) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
     """(time, duration, frame) in order of time; frames that do not advance are left out."""
-    from av.video.frame import VideoFrame
-
     damaged = [0]
     usual_s = 1 / Fraction(stream.average_rate or _USUAL_FPS)
     last_s: Fraction | None = None
@@ -115,5 +110,4 @@ def _upright(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
     if aspect and aspect > 0 and aspect != 1:
         size = (max(1, round(rgb.shape[1] * aspect)), rgb.shape[0])
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns(frame)))
