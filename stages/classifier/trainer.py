@@ -117,7 +117,7 @@ class ClassifierTrainer:
         return self.train_data.batch(self._indices(step)[self.own], self.order.mirrored(step)[self.own])
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         z_t = self.process.add_noise(on["z0"], on["noise"], on["timesteps"])
         logits = self.network(z_t, on["timesteps"]).float()
         loss = F.cross_entropy(logits, on["labels"])

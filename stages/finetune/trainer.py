@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -58,9 +57,6 @@ class FinetuneTrainer:
         self.guidance = guidance
         self.train_data, self.val_data = train, val
         self.denoiser = editor.denoiser
-        if torch.device(stepper.device).type == "cpu" and config.loop.precision == "bf16":
-            # There the fused attention's backward pass is slower than plain matrix products.
-            self.denoiser.unet.set_attn_processor(AttnProcessor())
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
         self.tuned = {name: p for name, p in self.denoiser.named_parameters() if p.requires_grad}
         stepper.place(resampler)
@@ -123,12 +119,9 @@ class FinetuneTrainer:
         return self.first_stage.decode(self.network(z_BCHW, labels_B, scale_B))
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        x = draws["x"].to(self.stepper.device)
-        edited = self._edit(draws["z"]).float()
-        shown = {
-            "guide": self.losses.guide(edited, x, draws["labels"].to(self.stepper.device)),
-            "pixel": F.mse_loss(edited, x),
-        }
+        on = self.stepper.to_device(draws)
+        x, edited = on["x"], self._edit(on["z"]).float()
+        shown = {"guide": self.losses.guide(edited, x, on["labels"]), "pixel": F.mse_loss(edited, x)}
         loss = self.config.guide_weight * shown["guide"] + self.config.pixel_weight * shown["pixel"]
         if self.losses.identity is not None:
             shown["identity"] = self.losses.identity(edited, x)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
@@ -51,9 +50,6 @@ class LdmTrainer:
         self.first_stage = first_stage
         self.denoiser = denoiser
         on_cpu = torch.device(stepper.device).type == "cpu"
-        if on_cpu and config.loop.precision == "bf16":
-            # There the fused attention's backward pass is slower than plain matrix products.
-            denoiser.unet.set_attn_processor(AttnProcessor())
         stepper.place(denoiser)
         optimizer = torch.optim.AdamW(
             denoiser.parameters(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -131,7 +127,7 @@ class LdmTrainer:
         }
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         z0 = on["z0"].to(memory_format=self.stepper.memory_format)
         return self.objective(self.network, z0, on["noise"], on["timesteps"], on["labels"])
 
