@@ -222,11 +222,10 @@ def _make_config(
 
 def _model_of(earlier: Like, otherwise: str) -> str:
     """The name of the model that made an earlier result, where the store has it."""
-    from stages.common.manifest import load_artifact
-    from stages.common.weights import list_models
+    from stages.common.weights import model_with_id
 
-    ids = {load_artifact(entry.root).manifest.artifact_id: entry.name for entry in list_models()}
-    return ids.get(earlier.model, otherwise)
+    entry = model_with_id(earlier.model)
+    return otherwise if entry is None else entry.name
 
 
 def _check_same(earlier: Like, artifact: Artifact, guide: Artifact | None) -> None:
