@@ -16,7 +16,7 @@ from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
 from stages.common.tensors import to_grid
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.finetune.config import FinetuneConfig
 from stages.finetune.noise import InvertedPictures
@@ -75,7 +75,7 @@ class FinetuneTrainer:
     def validate(self) -> dict[str, float]:
         """The losses on held-out pictures."""
         total: dict[str, float] = {}
-        for rows in self._validation_batches():
+        for rows in even_batches(np.arange(len(self.val_data)), self.config.loop.batch_size):
             with self.stepper.autocast():
                 _, shown = self._loss(_draw(self.val_data, rows))
             for name, value in shown.items():
@@ -108,9 +108,6 @@ class FinetuneTrainer:
 
     def _read(self, step: int) -> Draws:
         return _draw(self.train_data, self.order.indices(step)[self.own])
-
-    def _validation_batches(self) -> list[NDArray[np.int64]]:
-        return np.array_split(np.arange(len(self.val_data)), -(-len(self.val_data) // self.config.loop.batch_size))
 
     def _edit(self, z_BCHW: Tensor) -> Tensor:
         z_BCHW = z_BCHW.to(self.stepper.device)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stages.common.latents import LatentData
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.ldm.config import LdmConfig
 from stages.ldm.objective import Objective
@@ -79,7 +79,7 @@ class LdmTrainer:
         count = min(_VALIDATION_LIMIT, len(self.val_labels))
         total: dict[str, float] = {}
         with self._averaged_weights():
-            for indices in np.array_split(np.arange(count), -(-count // self.config.loop.batch_size)):
+            for indices in even_batches(np.arange(count), self.config.loop.batch_size):
                 z0 = self.val_data.batch(indices, np.zeros(len(indices), dtype=np.bool_))
                 draws = self._noise(len(indices), random) | {"z0": z0, "labels": self.val_labels[indices]}
                 with self.stepper.autocast():
