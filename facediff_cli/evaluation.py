@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.options import as_settings
 from facediff_cli.reporting import emit
 from facediff_cli.stage_command import role_of, summarize
 
@@ -41,17 +42,10 @@ def resolve_evaluation(
     given: Mapping[str, Any],
 ) -> MetricsConfig:
     """Preset or file, then ``--set``, then the command's own options; and ``auto`` metrics become what is here."""
-    import yaml
-
     from stages.common.config import resolve_config
     from stages.evaluate.registry import settle_metrics
 
-    options = [
-        f"{name}={yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)}"
-        for name, value in given.items()
-        if value is not None
-    ]
-    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *options])
+    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *as_settings(given)])
     return settle_metrics(resolved)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CPU_COUNT = os.cpu_count() or 1
 DEFAULT_MODEL = "facediff-mini"
@@ -86,3 +89,15 @@ ClassifierScaleOption = Annotated[
 DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
 SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")]
+
+
+def as_settings(options: Mapping[str, Any]) -> list[str]:
+    """``name=value``, as ``--set`` takes it, for each option that was given."""
+    import yaml
+
+    values = {name: value.value if isinstance(value, StrEnum) else value for name, value in options.items()}
+    return [
+        f"{name}={yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)}"
+        for name, value in values.items()
+        if value is not None
+    ]

@@ -23,6 +23,7 @@ from facediff_cli.options import (
     SetOption,
     Tracker,
     TrackerOption,
+    as_settings,
 )
 from facediff_cli.stage_command import load_input, run_stage
 
@@ -105,8 +106,7 @@ def clip(
     from stages.finetune.config import FinetuneConfig
     from stages.finetune.run import finetune_stage
 
-    options = {"target": target, "guide": guide, "identity": identity, "guidance": guidance}
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    given = as_settings({"target": target, "guide": guide, "identity": identity, "guidance": guidance})
     resolved = resolve_config(
         FinetuneConfig, "finetune", config, [*given, *(["lora=null"] if full else []), *(settings or ())]
     )
