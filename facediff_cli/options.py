@@ -55,6 +55,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be
 OutFolderOption = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; it appears only when it is complete.")
 ]
+DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", "-c", metavar="NAME|FILE", help="A preset by name, or a YAML file.")
 ]

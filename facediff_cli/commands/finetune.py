@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from facediff_cli.options import (
     DEFAULT_MODEL,
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
@@ -58,7 +58,7 @@ def finetune() -> None:
 @app.command()
 def clip(
     target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
-    data: Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")],
+    data: DataOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_MODEL,
     guide: Annotated[
