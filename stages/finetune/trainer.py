@@ -57,6 +57,7 @@ class FinetuneTrainer:
         self.guidance = guidance
         self.train_data, self.val_data = train, val
         self.denoiser = editor.denoiser
+        stepper.suit_attention(self.denoiser.unet)
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
         self.tuned = {name: p for name, p in self.denoiser.named_parameters() if p.requires_grad}
         stepper.place(resampler)

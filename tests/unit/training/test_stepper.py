@@ -78,6 +78,6 @@ def test_another_precision_in_the_same_process_is_what_is_asked_for():
 @pytest.mark.parametrize(("precision", "plain"), [("bf16", True), ("fp32", False)])
 def test_attention_is_plain_where_bf16_trains_on_a_cpu(precision, plain):
     denoiser = build_denoiser(tiny_config(LDM).network)
-    Stepper(loop(precision=precision), RunContext(Path())).place(denoiser)
+    Stepper(loop(precision=precision), RunContext(Path())).suit_attention(denoiser.unet)
     kinds = {isinstance(processor, AttnProcessor) for processor in denoiser.unet.attn_processors.values()}
     assert kinds == {plain}
