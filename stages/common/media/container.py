@@ -53,6 +53,16 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise BadInputError(f"{path} cannot be read: {error}", reason="unreadable") from error
 
 
+def start_of(container: InputContainer) -> Fraction:
+    """Seconds at which a file says that it begins."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often ``np.rot90`` turns a picture until it is upright, 0 to 3."""
+    return round(frame.rotation / 90) % 4
+
+
 def decode_whole(container: InputContainer, stream: Stream, kind: type[FrameT], damaged: list[int]) -> Iterator[FrameT]:
     """The frames of a stream, all of one kind; what cannot be decoded is left out and counted in ``damaged[0]``."""
     stream.codec_context.thread_count = 1
@@ -75,18 +85,8 @@ def decode_whole(container: InputContainer, stream: Stream, kind: type[FrameT], 
                 yield frame
 
 
-def start_of(container: InputContainer) -> Fraction:
-    """Seconds at which a file says that it begins."""
-    return Fraction(container.start_time or 0, av.time_base)
-
-
 def time_of(frame: Frame, container: InputContainer) -> Fraction | None:
     """Seconds since the start of the container; None for a frame without a timestamp."""
     if frame.pts is None or frame.time_base is None:
         return None
     return frame.pts * frame.time_base - start_of(container)
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """How often ``np.rot90`` turns a picture until it is upright, 0 to 3."""
-    return round(frame.rotation / 90) % 4

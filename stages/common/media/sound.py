@@ -10,9 +10,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -43,6 +41,9 @@ def read_sound(path: Path, longest_s: float) -> Sound:
     Samples lie where their timestamps say: what is lost or missing in between is silence.
     Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound".
     """
+    import av
+    from av.audio.frame import AudioFrame
+
     with open_media(path) as container:
         if not container.streams.audio:
             raise BadInputError(f"{path} has no sound track", reason="no sound")

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
 from stages.common.media.container import decode_whole, open_media, quarter_turns, time_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 _USUAL_FPS = 25
 
@@ -86,6 +89,8 @@ def _timed_frames(
     container: InputContainer, stream: VideoStream, facts: VideoFacts
 ) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
     """(time, duration, frame) in order of time; frames that do not advance are left out."""
+    from av.video.frame import VideoFrame
+
     damaged = [0]
     usual_s = 1 / Fraction(stream.average_rate or _USUAL_FPS)
     last_s: Fraction | None = None
