@@ -32,7 +32,8 @@ def open_container(path: Path) -> InputContainer:
         raise BadInputError(f"{path} cannot be read: {error.strerror}", reason="unreadable") from error
     except (av.FFmpegError, OSError) as error:
         raise BadInputError(
-            f"{path} is no video that facediff can read, or is cut short ({error.strerror})", reason="unsupported"
+            f"{path} is no video or sound that facediff can read, or is cut short ({error.strerror})",
+            reason="unsupported",
         ) from error
 
 
