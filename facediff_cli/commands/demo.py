@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption, load_models
-from facediff_cli.options import Device, DeviceOption, DryRunOption, JsonOption
+from facediff_cli.commands.edit import load_models
+from facediff_cli.options import DEFAULT_MODEL, Device, DeviceOption, DryRunOption, JsonOption, ModelOption
 from facediff_cli.reporting import RichProgress, emit
 
 if TYPE_CHECKING:

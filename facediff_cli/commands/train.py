@@ -9,6 +9,7 @@ import typer
 
 from facediff_cli.options import (
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
@@ -26,7 +27,6 @@ from facediff_cli.stage_command import load_input, run_stage
 app = typer.Typer()
 _DEFAULT_PRESET = "mini"
 
-DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
 FirstStageOption = Annotated[
     Path | None,
     typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote; without it, pixels are denoised."),
