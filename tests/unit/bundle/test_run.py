@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from support.tiny_model import train_tiny_model
 
 from stages.bundle.config import BundleConfig
 from stages.bundle.run import BUNDLE
@@ -14,7 +15,6 @@ from stages.common.checkpoint import load_denoiser
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import execute
 from stages.common.manifest import load_artifact
-from support.tiny_model import train_tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -39,5 +39,5 @@ def test_a_context_is_mixed_and_the_others_stay(parts, tmp_path):
 
 
 def test_weights_that_do_not_add_up_to_one_are_refused():
-    with pytest.raises(ValidationError, match="surprise add up to 0.9, not 1"):
+    with pytest.raises(ValidationError, match=r"surprise add up to 0\.9, not 1"):
         BundleConfig(contexts={"surprise": {"surprise": 0.9}})
