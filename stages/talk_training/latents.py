@@ -49,6 +49,7 @@ def open_frame_latents(
     clips: ClipDataset,
     numbers: FrameNumbers,
     split: str,
+    *,
     stepper: Stepper,
     context: RunContext,
 ) -> FrameLatents:
@@ -57,7 +58,7 @@ def open_frame_latents(
     with leader_first(context.device):
         if not path.is_file():
             temporary = path.with_suffix(".tmp")
-            _encode(first_stage, clips, numbers, temporary, stepper, context)
+            _encode(first_stage, clips, numbers, temporary, stepper=stepper, context=context)
             temporary.replace(path)
     return FrameLatents(path)
 
@@ -68,6 +69,7 @@ def _encode(
     clips: ClipDataset,
     numbers: FrameNumbers,
     path: Path,
+    *,
     stepper: Stepper,
     context: RunContext,
 ) -> None:

@@ -31,7 +31,10 @@ def run(config: TalkTrainingConfig, inputs: Mapping[str, Artifact], context: Run
     require_latents(first_stage, config.network.latent_channels, config.network.latent_size)
     clips = ClipDataset(inputs["data"], "train")
     fps = require_one_rate(clips)
-    train, val = (_open(inputs["data"], split, first_stage, config, stepper, context) for split in ("train", "val"))
+    train, val = (
+        _open(inputs["data"], split, first_stage, config, stepper=stepper, context=context)
+        for split in ("train", "val")
+    )
     torch.manual_seed(context.seed)
     trainer = TalkTrainer(
         _initial_talker(config.network, inputs.get("init")),
@@ -66,6 +69,7 @@ def _open(
     split: str,
     first_stage: FirstStage,
     config: TalkTrainingConfig,
+    *,
     stepper: Stepper,
     context: RunContext,
 ) -> TalkData:
@@ -77,7 +81,7 @@ def _open(
     return TalkData(
         clips,
         numbers,
-        open_frame_latents(first_stage, clips, numbers, split, stepper, context),
+        open_frame_latents(first_stage, clips, numbers, split, stepper=stepper, context=context),
         config.network,
         config.identity_frames,
         size_px=first_stage.config.size_px,
