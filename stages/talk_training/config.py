@@ -19,7 +19,8 @@ class TalkTrainingConfig(StageConfig):
     ends before, from what is left), and gets Gaussian noise of standard deviation ``identity_noise`` in its latents,
     as frames that were made themselves are not quite what frames of a video are. Every ``frame_stride``-th frame of a
     clip is learnt from. ``unmasked_weight`` weighs the error above the mask, where the picture is given. With
-    ``lips_weight`` a linear layer, not kept, has to read the shape of the lips from the vector of the sound.
+    ``lips_weight`` a linear layer, not kept, has to read the shape of the lips from the vector of the sound, of
+    ``lip_frames`` frames for each sample of a step.
     """
 
     network: TalkerConfig = TalkerConfig()
@@ -30,6 +31,7 @@ class TalkTrainingConfig(StageConfig):
     frame_stride: int = Field(default=1, ge=1)
     unmasked_weight: float = Field(default=1.0, ge=0)
     lips_weight: float = Field(default=0.0, ge=0)
+    lip_frames: int = Field(default=8, ge=1)
     min_snr_gamma: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     unconditional_probability: float = Field(default=0.2, ge=0, lt=1)

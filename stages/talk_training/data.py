@@ -14,9 +14,13 @@ from stages.common.shards import UNLABELLED
 from stages.common.stage import RunContext
 from stages.common.training.stepper import Draws
 from stages.models.audio import CHANNELS
-from stages.models.mouth_mask import mask_top
+from stages.models.mouth_mask import MOUTH, mask_top
 from stages.models.talker import TalkerConfig
 from stages.talk_training.latents import FrameLatents, FrameNumbers
+
+LIP_POINTS = MOUTH.stop - MOUTH.start
+_LIP_SCALE = 8.0
+"""Brings the shape of lips, in halves of a picture, to about unit size."""
 
 
 def require_one_rate(clips: ClipDataset) -> float:
@@ -53,12 +57,16 @@ class TalkData:
         self._row_ends = np.cumsum(taken)
         self._row_starts = (self._row_ends - taken)[clip_N]
         self._row_ends = self._row_ends[clip_N]
-        self._sound_ends = np.cumsum(clips.lengths)
-        self._sound_starts = (self._sound_ends - clips.lengths)[clip_N]
-        self._sound_ends = self._sound_ends[clip_N]
-        landmarks = np.concatenate([clips.landmarks(i)[n] for i, n in enumerate(numbers)])
+        self._sound_starts = (np.cumsum(clips.lengths) - clips.lengths)[clip_N]
+        every = np.concatenate([clips.landmarks(i) for i in range(len(clips))])
+        landmarks = every[self._sound_starts + self.numbers]
         self.tops = torch.from_numpy(mask_top(landmarks))
         self.landmarks = torch.from_numpy(landmarks / (size_px / 2) - 1)
+        mouths = every[:, MOUTH]
+        shapes = (mouths - mouths.mean(axis=1, keepdims=True)) * (_LIP_SCALE / (size_px / 2))
+        self._lips = torch.from_numpy(shapes.reshape(len(every), -1))
+        self._clip_starts = np.repeat(np.cumsum(clips.lengths) - clips.lengths, clips.lengths)
+        self._clip_ends = np.repeat(np.cumsum(clips.lengths), clips.lengths)
         labels = clips.labels[clip_N]
         self.labels = torch.from_numpy(np.where(labels == UNLABELLED, config.num_classes, labels))
         self._sound = _encode_sound(clips, config, context)
@@ -95,11 +103,22 @@ class TalkData:
 
     def windows(self, rows: NDArray[np.int64]) -> Tensor:
         """Sound features (B, 2w + 1, C) about each row's frame; at the ends of a clip the edge is repeated."""
+        return self._windows(self._sound_starts[rows] + self.numbers[rows])
+
+    def lips(self, shape: tuple[int, int], random: np.random.Generator) -> Draws:
+        """Of frames that are drawn from all there are: ``lip_audio`` (B, K, 2w + 1, C), ``lips`` (B, K, 40).
+
+        ``lips`` are the mouth's landmarks about their centre, in about unit size; ``shape`` is (B, K).
+        """
+        frames = random.integers(len(self._lips), size=shape)
+        return {"lip_audio": self._windows(frames), "lips": self._lips[frames]}
+
+    def _windows(self, frames: NDArray[np.int64]) -> Tensor:
         assert self._sound is not None, "this talker does not listen"
-        first, last = self._sound_starts[rows], self._sound_ends[rows] - 1
         w = self._config.window
-        at = (first + self.numbers[rows])[:, None] + np.arange(-w, w + 1)
-        return torch.from_numpy(self._sound[at.clip(first[:, None], last[:, None])])
+        at = frames[..., None] + np.arange(-w, w + 1)
+        first, last = self._clip_starts[frames][..., None], self._clip_ends[frames][..., None] - 1
+        return torch.from_numpy(self._sound[at.clip(first, last)])
 
 
 def _encode_sound(clips: ClipDataset, config: TalkerConfig, context: RunContext) -> NDArray[np.float32] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +75,7 @@ def _encode(
     stepper: Stepper,
     context: RunContext,
 ) -> None:
-    config = first_stage.config
+    config, encode = first_stage.config, _encoder(first_stage, stepper)
     shape = (config.folded_latent_channels, config.latent_size, config.latent_size)
     total = sum(map(len, numbers))
     pairs = open_memmap(path, mode="w+", dtype=np.float16, shape=(2, total, *shape))
@@ -86,9 +88,22 @@ def _encode(
             tops = torch.from_numpy(mask_top(clips.landmarks(clip))[taken])
             for kind, pictures in enumerate((x, mask_below(x, tops))):
                 for start in range(0, len(x), _BATCH):
-                    with stepper.autocast():
-                        z = first_stage.encode(pictures[start : start + _BATCH].to(context.device))
+                    z = encode(pictures[start : start + _BATCH].to(context.device))
                     pairs[kind, row + start : row + start + len(z)] = z.half().cpu().numpy()
             row += len(x)
             task.advance(len(x))
     pairs.flush()
+
+
+def _encoder(first_stage: FirstStage, stepper: Stepper) -> Callable[[Tensor], Tensor]:
+    """In the precision of the training. On CPUs bf16 throughout is twice as fast as under autocast."""
+    if stepper.on_cpu and stepper.config.precision == "bf16":
+        layout: dict[str, Any] = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
+        lower: FirstStage = copy.deepcopy(first_stage).to(**layout)
+        return lambda x_BCHW: lower.encode(x_BCHW.to(**layout))
+
+    def encode(x_BCHW: Tensor) -> Tensor:
+        with stepper.autocast():
+            return first_stage.encode(x_BCHW)
+
+    return encode

@@ -21,7 +21,7 @@ from stages.talk_training.data import TalkData, require_one_rate
 from stages.talk_training.latents import open_frame_latents
 from stages.talk_training.trainer import TalkTrainer
 
-_VALIDATION_FRAMES = 512
+_VALIDATION_FRAMES = 256
 
 
 def run(config: TalkTrainingConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:

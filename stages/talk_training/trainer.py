@@ -25,9 +25,9 @@ from stages.talk_training.data import TalkData
 from stages.talk_training.network import TalkNetwork
 from stages.talk_training.preview import frame_grid, make_frames, masked_psnr
 
-_VALIDATION_LIMIT = 512
+_VALIDATION_LIMIT = 256
 _VALIDATION_SEED = 1
-_MADE = 32
+_MADE = 16
 _IDENTITY_STREAM = 2
 _STATEFUL = ("stepped", "optimizer", "ema")
 
@@ -127,11 +127,15 @@ class TalkTrainer:
 
     def _read(self, step: int) -> Draws:
         random = np.random.default_rng([self.seed, step, _IDENTITY_STREAM])
-        draws = self.train_data.batch(self.order.indices(step), random)
+        draws = self._batch(self.train_data, self.order.indices(step), random)
         return {name: value[self.own] for name, value in draws.items()}
 
     def _held_out(self, rows: NDArray[np.int64]) -> Draws:
-        return self.val_data.batch(rows, np.random.default_rng(_VALIDATION_SEED))
+        return self._batch(self.val_data, rows, np.random.default_rng(_VALIDATION_SEED))
+
+    def _batch(self, data: TalkData, rows: NDArray[np.int64], random: np.random.Generator) -> Draws:
+        draws = data.batch(rows, random)
+        return draws if self.stepped.lips is None else draws | data.lips((len(rows), self.config.lip_frames), random)
 
     @torch.no_grad()
     def _make(self) -> tuple[Draws, Tensor]:

@@ -156,3 +156,24 @@ def test_clips_of_different_rates_are_bad_input(tmp_path: Path) -> None:
     clips = make_clips(tmp_path / "clips", other_fps=30)
     with pytest.raises(BadInputError, match=r"\[25.0, 30.0\] frames a second"):
         require_one_rate(ClipDataset(clips, "train"))
+
+
+def test_shapes_of_lips_are_about_their_centre_and_of_frames_whose_sound_is_given(
+    first_stage: FirstStage, clips: Artifact, tmp_path: Path
+) -> None:
+    data, source = open_data(first_stage, clips, tmp_path, stride=4), ClipDataset(clips, "train")
+    drawn = data.lips((2, 30), np.random.default_rng(0))
+    assert drawn["lip_audio"].shape == (2, 30, 5, 80)
+    assert drawn["lips"].shape == (2, 30, 40)
+    shapes = drawn["lips"].view(60, 20, 2)
+    torch.testing.assert_close(shapes.mean(dim=1), torch.zeros(60, 2), atol=1e-5, rtol=0)
+    sound = [data.windows(np.array([row]))[0, 2] for row in range(len(data))]
+    heard = drawn["lip_audio"].flatten(0, 1)[:, 2]
+    found = 0
+    for row, middle in enumerate(sound):
+        mouth = source.landmarks(row // 2)[data.numbers[row], 48:]
+        expected = torch.from_numpy((mouth - mouth.mean(axis=0)) / 2)
+        for i in torch.nonzero((heard == middle).all(dim=1)).flatten():
+            torch.testing.assert_close(shapes[i], expected, atol=1e-5, rtol=0)
+            found += 1
+    assert found > 5
