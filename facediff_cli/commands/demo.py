@@ -33,8 +33,8 @@ def demo(
     * `facediff demo --out pictures --model runs/my-model`
     """
     from stages.common.weights import resolve_model
+    from stages.common.writable import check_writable
     from stages.edit.demo import SHEET_NAME, demo_outputs, make_demo
-    from stages.edit.save import check_writable
 
     check_writable(out / SHEET_NAME, create=not dry_run)
     artifact = resolve_model(model)
