@@ -37,6 +37,7 @@ class ArtifactKind(StrEnum):
     NOISY_CLASSIFIER = "noisy_classifier"
     MODEL = "model"
     LORA = "lora"
+    TALKER = "talker"
     ONNX = "onnx"
     SAMPLES = "samples"
     INTERPOLATION = "interpolation"

@@ -27,6 +27,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.NOISY_CLASSIFIER,
         ArtifactKind.MODEL,
         ArtifactKind.LORA,
+        ArtifactKind.TALKER,
     }
 )
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"
