@@ -30,7 +30,7 @@ from stages.common.video_writer import VideoWriter
 from stages.models.talker import TalkerConfig
 from stages.talk.config import TalkConfig
 from stages.talk.listening import Heard, listen
-from stages.talk.scene import Picture, Place, open_scene
+from stages.talk.scene import FaceSearch, Picture, Place, open_scene
 from stages.talk.speaker import Speaker
 
 
@@ -62,7 +62,7 @@ class TalkResult:
         passed = [f"{count} frames passed through ({why})" for why, count in self.counts.passed_through.items()]
         if 1 < self.source_frames < self.counts.frames:
             passed.append(
-                f"the sound is longer than the video, which is played forth and back ({self.source_frames} frames)"
+                f"the video ({self.source_frames} frames) is shorter than the sound and is played forth and back"
             )
         if self.damaged:
             passed.append(f"{self.damaged} damaged packets or frames of the video were left out")
@@ -79,10 +79,10 @@ def talk(
     face: Path,
     sound: Path,
     target: Path,
+    *,
     model: TalkingModel,
     detector: FaceDetector,
     config: TalkConfig,
-    *,
     progress: Progress,
 ) -> TalkResult:
     """Write ``target``, as long as the sound: frame k is shown at k / rate of the sound.
@@ -95,7 +95,8 @@ def talk(
     network = model.talker.config
     audio = None if network.audio is None else AudioConfig(kind=network.audio, stretch=network.audio_stretch)
     heard = listen(sound, audio, model.fps, model.device)
-    scene = open_scene(face, heard.duration_s, model.fps, model.size_px, detector, config.smoothing, progress)
+    search = FaceSearch(detector, model.size_px, config.smoothing)
+    scene = open_scene(face, heard.duration_s, model.fps, search, progress)
     rate, record = scene.info.rate_hz, _describe(face, sound, model, detector, config)
     frames = max(1, round(heard.duration_s * rate))
     counts = FrameCounts()
@@ -110,7 +111,7 @@ def talk(
                 counts.passed_through[NO_FACE] += 1
             else:
                 counts.edited += 1
-                say(speaker, picture, place, (number + Fraction(1, 2)) / rate, model.size_px, config)
+                _say(speaker, picture, place, (number + Fraction(1, 2)) / rate)
             writer.write(Frame(picture, number, 1, 0), picture)
             task.advance(edited=counts.edited)
     return TalkResult(
@@ -118,12 +119,13 @@ def talk(
     )
 
 
-def say(speaker: Speaker, picture: Picture, place: Place, time_s: Fraction, size_px: int, config: TalkConfig) -> None:
+def _say(speaker: Speaker, picture: Picture, place: Place, time_s: Fraction) -> None:
     """Put the mouth of ``time_s`` into a frame, in place; nothing outside its mask is touched."""
+    size_px = speaker.size_px
     crop = align_face(picture, place.matrix, size_px)
     spoken = speaker.speak(crop, transform_points(place.matrix, place.landmarks), place.track, time_s)
     mask = make_mouth_mask(place.landmarks, place.matrix, size_px, spoken.top_px, (len(picture), picture.shape[1]))
-    blend_face(picture, spoken.made_SSC, spoken.reconstruction_SSC, matrix=place.matrix, mask=mask, mode=config.blend)
+    blend_face(picture, spoken.made_SSC, spoken.reconstruction_SSC, matrix=place.matrix, mask=mask, mode=speaker.blend)
 
 
 def _silent_frames(heard: Heard, frames: int, rate: Fraction) -> int:

@@ -77,23 +77,24 @@ def _back(video: Video, last: int) -> Iterator[tuple[int, Picture]]:
         yield from reversed(list(enumerate(held, first)))
 
 
-def open_scene(
-    path: Path,
-    duration_s: Fraction,
-    fps: float,
-    size_px: int,
-    detector: FaceDetector,
-    smoothing: float,
-    progress: Progress,
-) -> Scene:
+@dataclass(frozen=True, slots=True)
+class FaceSearch:
+    """How a face is found and cut: crops of ``size_px``, landmarks smoothed as by ``follow``."""
+
+    detector: FaceDetector
+    size_px: int
+    smoothing: float
+
+
+def open_scene(path: Path, duration_s: Fraction, fps: float, search: FaceSearch, progress: Progress) -> Scene:
     """Find the face in a photo, or follow the largest one in a video for ``duration_s`` (or until it ends).
 
-    A photo becomes a video of ``fps``; a video keeps its rate. Crops have ``size_px``.
+    A photo becomes a video of ``fps``; a video keeps its rate.
     Raises ``BadInputError`` for what cannot be read, and "no face" where there is none in any frame.
     """
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         picture = _even(_shrink(read_rgb(path)))
-        places = _places([picture], fps, path, size_px, detector, 0.0)
+        places = _places([picture], fps, path, search)
         return Scene(_describe(path, picture, Fraction(fps).limit_denominator(1001)), None, picture, places)
     with VideoReader(path) as reader:
         info = reader.info
@@ -108,20 +109,15 @@ def open_scene(
                 yield picture
                 task.advance()
 
-        places = _places(watched(), float(rate), path, size_px, detector, smoothing)
+        places = _places(watched(), float(rate), path, search)
     return Scene(_describe(path, _even(first), rate, info.metadata), video, _even(first), places)
 
 
 def _places(
-    pictures: Sequence[Picture] | Iterator[Picture],
-    fps: float,
-    path: Path,
-    size_px: int,
-    detector: FaceDetector,
-    smoothing: float,
+    pictures: Sequence[Picture] | Iterator[Picture], fps: float, path: Path, search: FaceSearch
 ) -> list[Place | None]:
     seen: list[tuple[int, NDArray[np.float64]] | None] = []
-    followed = follow(pictures, lambda picture: picture, finder(detector, path), smoothing)
+    followed = follow(pictures, lambda picture: picture, finder(search.detector, path), search.smoothing)
     for chosen in choose_tracks(followed, "largest"):
         seen.append(next(((track, face.landmarks) for track, face in chosen.faces.items()), None))
     places: list[Place | None] = [None] * len(seen)
@@ -129,7 +125,7 @@ def _places(
         numbers = [number for number, found in enumerate(seen) if found and found[0] == wanted]
         landmarks = np.stack([found[1] for found in seen if found and found[0] == wanted])
         for number, points, box in zip(numbers, landmarks, frame_boxes(landmarks, fps), strict=True):
-            places[number] = Place(wanted, points, box.matrix(size_px))
+            places[number] = Place(wanted, points, box.matrix(search.size_px))
     if not any(places):
         frames = "" if len(seen) == 1 else f"any of the {len(seen)} frames of "
         raise BadInputError(

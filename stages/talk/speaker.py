@@ -36,6 +36,7 @@ class Speaker:
     """Makes the crops of one frame after another; what goes from one to the next is kept here."""
 
     def __init__(self, model: TalkingModel, heard: Heard, config: TalkConfig) -> None:
+        self.size_px, self.blend = model.size_px, config.blend
         self._model, self._heard, self._config = model, heard, config
         self._noise = FrameNoise(config.seed, config.noise_memory, model.latent_shape, model.device)
         self._track: int | None = None
