@@ -39,7 +39,7 @@ def talk(
     ] = Sampler.DDIM,
     guidance: Annotated[
         float,
-        typer.Option("--guidance", min=0, max=50, help="How hard sound and emotion push; 1 does not, and is fast."),
+        typer.Option("--guidance", min=0, max=50, help="How hard sound and emotion push; 1 does not."),
     ] = 1.0,
     detector: DetectorOption = Detector.DLIB,
     device: DeviceOption = Device.AUTO,

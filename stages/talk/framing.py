@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from stages.common.face.track import SquareBox
 
-MARGIN = 0.1
+MARGIN = 0.12
 """Between the landmarks and the edge of the crop, in longer sides of the landmarks' box: as in the clips of GRID."""
 STEADY_S = 0.4
 """Standard deviation in time with which the crop follows the face: in training it stands still."""

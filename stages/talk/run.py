@@ -62,7 +62,7 @@ class TalkResult:
         passed = [f"{count} frames passed through ({why})" for why, count in self.counts.passed_through.items()]
         if 1 < self.source_frames < self.counts.frames:
             passed.append(
-                f"the video ({self.source_frames} frames) is shorter than the sound and is played forth and back"
+                f"the video ({self.source_frames} frames) is shorter than the sound, so it plays forth and back"
             )
         if self.damaged:
             passed.append(f"{self.damaged} damaged packets or frames of the video were left out")

@@ -30,7 +30,5 @@ def test_arrays_are_cut_anew_and_know_their_neighbours():
     blocks = list(in_blocks(iter(parts), 10))
     assert [len(block) for block in blocks] == [10, 10, 8]
     for number, (before, now, after) in enumerate(with_neighbours(iter(blocks), 3)):
-        start = 10 * number
-        np.testing.assert_array_equal(
-            np.concatenate([before, now, after]), np.arange(max(0, start - 3), min(28, start + len(now) + 3))
-        )
+        seen = np.arange(max(0, 10 * number - 3), min(28, 10 * number + len(now) + 3))
+        np.testing.assert_array_equal(np.concatenate([before, now, after]), seen)

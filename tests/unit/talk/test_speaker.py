@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_delta_also_gives_the_reconstruction(model, heard):
 def test_noise_remembers_and_keeps_its_spread(memory):
     noise = FrameNoise(0, memory, (3, 64, 64), "cpu")
     frames = [noise.next_frame()() for _ in range(3)]
-    for before, after in zip(frames[:-1], frames[1:], strict=True):
+    for before, after in pairwise(frames):
         correlation = float((before * after).mean())
         assert correlation == pytest.approx(memory, abs=0.03)
         assert float(after.std()) == pytest.approx(1, abs=0.02)
