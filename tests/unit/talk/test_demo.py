@@ -41,7 +41,7 @@ def test_a_portrait_reads_a_sentence(tmp_path, model, monkeypatch):
 
 
 def test_a_clip_is_dubbed_with_its_own_sound(tmp_path, model):
-    clip = write_clip(tmp_path / "a.mp4", [ONE] * 20, sound=True)
+    clip = write_clip(tmp_path / "a.mp4", [ONE] * 11, sound=True)
     paths, _ = make_talk_demo(tmp_path, clip, model, CornerDetector(), SilentProgress())
     assert [path.name for path in paths] == ["talk.mp4", "talk-strip.png"]
     with Image.open(paths[1]) as strip:
