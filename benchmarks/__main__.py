@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "training": _training,
         "inversion": _inversion,
         "judge": _judge,
+        "talk": _talk,
     }
     results: dict[str, Any] = {}
     exit_code = 0
@@ -53,7 +54,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit", "inversion", "training"], default="all")
+    add(
+        "section",
+        nargs="?",
+        choices=["all", "judge", "preprocess", "edit", "inversion", "training", "talk"],
+        default="all",
+    )
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
     add("--photos", type=Path, default=_environment_path("FACEDIFF_DATA"), help="root of the labelled photos")
     add("--labels", type=Path, default=_environment_path("FACEDIFF_LABELS"), help="their table")
@@ -73,6 +79,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
     add("--shards", type=Path, help="training: what `facediff shard` wrote, to measure the loader")
     add("--batch", type=int, default=4, help="training: samples a step (default: %(default)s)")
+    add(
+        "--clips", type=Path, default=_environment_path("FACEDIFF_CLIPS"), help="talk: what `preprocess` made of videos"
+    )
+    add("--videos", type=Path, help="talk: the root of those videos, to dub them from file to file")
+    add("--talker", default="facediff-talk-mini", help="talk: a model's name or folder (default: %(default)s)")
+    add("--frames", type=int, default=25, help="talk: frames of each clip in the table of steps (default: %(default)s)")
+    add("--rounds", type=int, default=4, help="talk: how often a clip is played for drift (default: %(default)s)")
+    add("--out", type=Path, help="talk: folder for the dubbed videos, for `facediff eval lipread --clips NAME=DIR`")
     add("--json", type=Path, metavar="FILE", help="also write all numbers there")
     add("--grid", type=Path, metavar="FILE.png", help="judge: also write the first edited faces there")
     return parser.parse_args(arguments)
@@ -189,6 +203,33 @@ def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:
         print_judgement(results[-1])
         if options.grid:
             write_grid(judge, options.grid)
+    return results
+
+
+def _talk(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.talk import load_cases, measure_drift, measure_dubbing, measure_steps, print_talk
+    from benchmarks.talk_videos import dub_videos, find_videos, print_videos
+    from stages.common.clips import ClipDataset
+    from stages.common.manifest import ArtifactKind, load_artifact
+    from stages.common.talking import load_talking_model
+    from stages.talk.config import TalkConfig
+
+    if options.clips is None:
+        raise ConfigError("no clips", "Give --clips, or set FACEDIFF_CLIPS")
+    artifact = load_artifact(options.clips, ArtifactKind.CLIPS)
+    model, config = load_talking_model(resolve_model(options.talker).root, options.device), TalkConfig()
+    cases = load_cases(ClipDataset(artifact, options.split), model, options.limit)
+    dubbing = measure_dubbing(model, cases, config)
+    steps = measure_steps(model, cases[: options.runs], config, options.frames)
+    drift = measure_drift(model, cases[0], config, options.rounds)
+    print_talk(dubbing, steps, drift)
+    results: dict[str, Any] = {"dubbing": dubbing, "steps": steps, "drift": drift}
+    if options.videos is None or options.out is None:
+        print("whole videos are not dubbed without --videos and --out", file=sys.stderr)
+        return results
+    videos = find_videos(artifact, options.videos, options.split, options.limit)
+    results["videos"] = dub_videos(model, videos, options.out, config)
+    print_videos(results["videos"])
     return results
 
 

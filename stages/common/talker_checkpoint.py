@@ -39,10 +39,14 @@ def save_talker(model: Talker, schedule: ScheduleConfig, info: TalkerInfo, root:
 
 def load_talker(root: Path, device: str = "cpu") -> Talker:
     """Read what ``save_talker`` wrote, in float32 and eval mode. Raises ``MissingModelError``."""
-    config = read_config(root / _TALKER_JSON, TalkerConfig)
+    config = load_talker_config(root)
     model = Talker(config, load_network(UNet2DConditionModel, root / "unet"))
     load_weights(model.conditioning, root / _CONDITIONING_FILE)
     return model.to(device).eval().requires_grad_(False)
+
+
+def load_talker_config(root: Path) -> TalkerConfig:
+    return read_config(root / _TALKER_JSON, TalkerConfig)
 
 
 def load_talker_info(root: Path) -> TalkerInfo:

@@ -42,6 +42,10 @@ class Denoiser(nn.Module):
         context_BD: Tensor = self.emotion_embedding(labels_B)
         return context_BD
 
+    def null_context(self, count: int) -> Tensor:
+        """The context of "no class" (count, D)."""
+        return self.emotion_embedding.weight[self.null_class].expand(count, -1)
+
     def mixed_context(self, weights_BK: Tensor) -> Tensor:
         """Weighted sums (B, D) of the context vectors of all classes (K, without "no class"); weights may be below 0.
 

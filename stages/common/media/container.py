@@ -91,3 +91,17 @@ def time_of(frame: Frame, container: InputContainer) -> Fraction | None:
     if frame.pts is None or frame.time_base is None:
         return None
     return frame.pts * frame.time_base - start_of(container)
+
+
+def seek_before(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
+    """Go to a key frame at or before a time since the start of the container, as far as the container knows where.
+
+    False where it cannot be sought in.
+    """
+    if not stream.time_base:
+        return False
+    try:
+        container.seek(round((time_s + start_of(container)) / stream.time_base), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
