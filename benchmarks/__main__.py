@@ -14,6 +14,8 @@ from typing import Any
 from stages.common.errors import ConfigError, FacediffError
 from stages.common.weights import DEFAULT_MODEL, resolve_model
 
+_VIDEO_STEPS = 2
+"""Few, since memory does not depend on them."""
 _EPILOG = """\
 Labelled photos: --photos is the folder that the paths in --labels (columns path, emotion, identity, split, grey) start
 from. Environment: FACEDIFF_DATA and FACEDIFF_LABELS stand for them; labels.csv in the photos' folder is the default.
@@ -28,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections: dict[str, Callable[[argparse.Namespace], Any]] = {
         "preprocess": _preprocess,
         "edit": _edit,
+        "throughput": _throughput,
         "training": _training,
         "inversion": _inversion,
         "judge": _judge,
@@ -57,7 +60,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "section",
         nargs="?",
-        choices=["all", "judge", "preprocess", "edit", "inversion", "training", "talk"],
+        choices=["all", "judge", "preprocess", "edit", "throughput", "inversion", "training", "talk"],
         default="all",
     )
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
@@ -77,6 +80,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", type=int, default=3, help="edit: how often the command is timed (default: %(default)s)")
     add("--count", type=int, default=512, help="preprocess: how many photos (default: %(default)s)")
     add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
+    add("--seconds", nargs="+", type=int, default=[30, 1800], help="throughput: lengths of videos (default: 30 1800)")
     add("--shards", type=Path, help="training: what `facediff shard` wrote, to measure the loader")
     add("--batch", type=int, default=4, help="training: samples a step (default: %(default)s)")
     add(
@@ -141,6 +145,22 @@ def _edit(options: argparse.Namespace) -> dict[str, Any]:
         round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps)
     print_edit(cost, round_trip)
     return {"cost": cost, "round_trip": round_trip}
+
+
+def _throughput(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.photos import select_photos
+    from benchmarks.throughput import measure_batch, measure_video_memory, print_throughput
+
+    model, batch = str(resolve_model(options.model).root), None
+    try:
+        root, labels = _data(options)
+        photos = [photo.path for photo in select_photos(labels, options.split, "neutral", min(options.limit, 8))]
+        batch = measure_batch(model, [root / path for path in photos], options.steps)
+    except ConfigError as error:
+        print(f"photos are not timed: {error.what}", file=sys.stderr)
+    videos = measure_video_memory(model, options.seconds, _VIDEO_STEPS)
+    print_throughput(batch, videos)
+    return {"batch": batch, "videos": videos}
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:
