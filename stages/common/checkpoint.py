@@ -47,12 +47,12 @@ class ModelInfo(BaseModel):
 def save_first_stage(model: FirstStage, root: Path) -> None:
     """Write ``vqvae/``, and the folds in ``first_stage.json``."""
     _save_network(model.vq, root / "vqvae")
-    _write_config(root / _FIRST_STAGE_JSON, model.config)
+    write_config(root / _FIRST_STAGE_JSON, model.config)
 
 
 def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     """Read what ``save_first_stage`` wrote, in float32 and eval mode."""
-    config = _read_config(root / _FIRST_STAGE_JSON, FirstStageConfig)
+    config = read_config(root / _FIRST_STAGE_JSON, FirstStageConfig)
     vq = _load_network(VQModel, root / "vqvae")
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
@@ -60,7 +60,7 @@ def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
 def save_latent_space(model: FirstStage | Pixels, root: Path) -> None:
     """Write a model's first stage, or in ``pixels.json`` that it has none."""
     if isinstance(model, Pixels):
-        _write_config(root / _PIXELS_JSON, model.config)
+        write_config(root / _PIXELS_JSON, model.config)
     else:
         save_first_stage(model, root)
 
@@ -68,7 +68,7 @@ def save_latent_space(model: FirstStage | Pixels, root: Path) -> None:
 def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
     """The first stage of a model, or what stands for it in a model of pictures."""
     if (root / _PIXELS_JSON).is_file():
-        return Pixels(_read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
+        return Pixels(read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
     return load_first_stage(root, device)
 
 
@@ -92,15 +92,15 @@ def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, ro
     _save_network(model.unet, root / "unet")
     save_schedule(schedule, root)
     save_file({"weight": model.emotion_embedding.weight.detach().contiguous()}, root / _EMBEDDING_FILE)
-    _write_config(root / _DENOISER_JSON, model.config)
+    write_config(root / _DENOISER_JSON, model.config)
     save_model_info(info, root)
 
 
 def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     """Read what ``save_denoiser`` wrote, in float32 and eval mode."""
-    config = _read_config(root / _DENOISER_JSON, DenoiserConfig)
+    config = read_config(root / _DENOISER_JSON, DenoiserConfig)
     model = Denoiser(config, _load_network(UNet2DConditionModel, root / "unet"))
-    _load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
+    load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -120,11 +120,11 @@ def load_schedule_config(root: Path) -> ScheduleConfig:
 
 
 def save_model_info(info: ModelInfo, root: Path) -> None:
-    _write_config(root / _INFO_JSON, info)
+    write_config(root / _INFO_JSON, info)
 
 
 def load_model_info(root: Path) -> ModelInfo:
-    return _read_config(root / _INFO_JSON, ModelInfo)
+    return read_config(root / _INFO_JSON, ModelInfo)
 
 
 def save_emotion_classifier(model: EmotionClassifier, root: Path) -> None:
@@ -132,7 +132,7 @@ def save_emotion_classifier(model: EmotionClassifier, root: Path) -> None:
     folder = root / _CLASSIFIER_FOLDER
     folder.mkdir(exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    _write_config(folder / "config.json", model.config)
+    write_config(folder / "config.json", model.config)
 
 
 def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifier | None:
@@ -140,8 +140,8 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     folder = root / _CLASSIFIER_FOLDER
     if not folder.is_dir():
         return None
-    model = EmotionClassifier(_read_config(folder / "config.json", EmotionClassifierConfig))
-    _load_weights(model, folder / "model.safetensors")
+    model = EmotionClassifier(read_config(folder / "config.json", EmotionClassifierConfig))
+    load_weights(model, folder / "model.safetensors")
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -150,15 +150,15 @@ def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root
     folder = root / _NOISY_CLASSIFIER_FOLDER
     folder.mkdir(exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    _write_config(folder / "config.json", model.config)
+    write_config(folder / "config.json", model.config)
     build_scheduler(schedule).save_pretrained(root / "scheduler")
 
 
 def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
     """Read what ``save_noisy_classifier`` wrote, in float32 and eval mode."""
     folder = root / _NOISY_CLASSIFIER_FOLDER
-    model = NoisyClassifier(_read_config(folder / "config.json", NoisyClassifierConfig))
-    _load_weights(model, folder / "model.safetensors")
+    model = NoisyClassifier(read_config(folder / "config.json", NoisyClassifierConfig))
+    load_weights(model, folder / "model.safetensors")
     return model.to(device).eval().requires_grad_(False)
 
 
@@ -181,7 +181,7 @@ def _load_network(network_type: Any, folder: Path) -> Any:
     return network
 
 
-def _load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path) -> None:
     with _readable(path):
         module.load_state_dict(load_file(path))
 
@@ -197,11 +197,11 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_config(path: Path, config: BaseModel) -> None:
+def write_config(path: Path, config: BaseModel) -> None:
     write_atomically(path, config.model_dump_json(indent=2).encode() + b"\n")
 
 
-def _read_config(path: Path, config_type: type[ConfigT]) -> ConfigT:
+def read_config(path: Path, config_type: type[ConfigT]) -> ConfigT:
     try:
         return config_type.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

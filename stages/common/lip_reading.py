@@ -1,0 +1,46 @@
+"""What a lip reader reads off a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stages.common.lip_reader_checkpoint import load_lip_reader
+from stages.common.manifest import Artifact
+from stages.common.tensors import to_model_range
+from stages.models.lip_reader import LipReader
+from stages.models.mouth_crop import CROP_PX, crop_mouths, normalize_mouths
+from stages.models.text_units import collapse, join_units
+
+
+class LipReaderExpert:
+    """A trained lip reader, frozen, that reads clips one by one."""
+
+    def __init__(self, model: LipReader, device: str = "cpu") -> None:
+        self.model = model
+        self.device = device
+
+    @classmethod
+    def open(cls, artifact: Artifact, device: str = "cpu") -> LipReaderExpert:
+        """The reader in the folder of ``artifact``. Raises ``MissingModelError``."""
+        return cls(load_lip_reader(artifact.root, device), device)
+
+    def read(self, frames: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> str:
+        """The words on the lips of frames (T, H, W, 3) RGB with landmarks (T, 68, 2) in their pixels."""
+        with torch.no_grad():
+            classes = self.model.ctc_logits(self.features(frames, landmarks)[None])[0].argmax(dim=1)
+        return join_units(collapse(classes.tolist()), self.model.config.units)
+
+    @torch.no_grad()
+    def features(self, frames: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Tensor:
+        """What the conformer says of each frame (T, D)."""
+        mouths = normalize_mouths(cut_mouths(frames, landmarks))[None].to(self.device)
+        features: Tensor = self.model.features(mouths, torch.tensor([len(frames)], device=self.device))[0]
+        return features
+
+
+def cut_mouths(frames: NDArray[np.uint8], landmarks: NDArray[np.float32], side_px: int = CROP_PX) -> Tensor:
+    """Pictures (T, H, W, 3) RGB and landmarks (T, 68, 2) in their pixels to grey mouths 0..1 (T, S, S)."""
+    return crop_mouths(to_model_range(frames)[None], torch.from_numpy(landmarks)[None], side_px)[0]
