@@ -132,7 +132,7 @@ class TalkingConfig(MetricsConfig):
 class LipreadConfig(TalkingConfig):
     """``silent`` are the systems of which there are also clips that silence speaks.
 
-    ``open_above``: a mouth counts as open there. Of the frames of GRID's speaker 1 (dlib's landmarks), 10 % are above 0.1
+    ``open_above``: a mouth counts as open there. Of the frames of GRID speaker 1 (dlib's landmarks), 10 % are above 0.1
     before and after the sentence, and 88 % within it.
     """
 

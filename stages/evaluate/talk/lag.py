@@ -40,7 +40,7 @@ def loudness(samples: NDArray[np.float32], frames: int, fps: float) -> NDArray[n
 def find_lag(opening_T: NDArray[np.floating], loudness_T: NDArray[np.floating], fps: float) -> Lag:
     """The lag of the largest correlation, within ``LONGEST_LAG_S``, of how mouth opening and loudness change.
 
-    r(k) = corr(m'_t, e'_{t+k}) over the frames that both have; its peak is refined by a parabola through its neighbours.
+    r(k) = corr(m'_t, e'_{t+k}) over the frames that both have; a parabola through its neighbours refines the peak.
     Raises ``BadInputError`` with reason "too short", "mouth does not move" or "silent".
     """
     reach = round(LONGEST_LAG_S * fps)

@@ -79,7 +79,7 @@ _LIPREAD = StageSpec(
 
 
 def lipread_spec(clips: Mapping[str, Artifact], silent: Mapping[str, Artifact]) -> StageSpec[LipreadConfig]:
-    """The stage for these systems' clips (and the real ones, under ``REAL``). Raises ``ConfigError`` for a taken name."""
+    """The stage for these systems' clips (the real ones under ``REAL``). Raises ``ConfigError`` for a taken name."""
     require_names([name for name in clips if name != REAL], [READER, TRANSCRIPTS, *map(silence_role, silent)])
     inputs = {**clips, **{silence_role(name): artifact for name, artifact in silent.items()}}
     return replace(_LIPREAD, inputs={**_LIPREAD.inputs, **{role: a.manifest.kind for role, a in inputs.items()}})
@@ -111,7 +111,7 @@ class _Reader:
 def _read_all(
     reader: _Reader, contest: Contest, key: str, transcript: str, config: LipreadConfig
 ) -> list[dict[str, Any]]:
-    """A row for each system's clip of this name. Where the real clip is rejected, so are they: nothing to compare with."""
+    """A row for each system's clip of this name. Where the real clip is rejected, so are they."""
     rows: list[dict[str, Any]] = []
     real: Arrays | None = None
     lost = ""

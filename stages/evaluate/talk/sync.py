@@ -63,7 +63,7 @@ _SYNC = StageSpec("eval_sync", 1, SyncConfig, {}, ArtifactKind.EVALUATION, run)
 
 
 def sync_spec(clips: Mapping[str, Artifact]) -> StageSpec[SyncConfig]:
-    """The stage for these systems' clips (and the real ones, under ``REAL``). Raises ``ConfigError`` for a taken name."""
+    """The stage for these systems' clips (the real ones under ``REAL``). Raises ``ConfigError`` for a taken name."""
     require_names([name for name in clips if name != REAL], [])
     if not clips:
         raise ConfigError("there is nothing to measure", "Give --data, or --clips NAME=DIR")
