@@ -20,7 +20,7 @@ POLLY = {
 GOLDEN = {
     "bin blue at f two now": "pit plu at Ef tu ta",
     "place red by q one please": "ples rEt pa kiu uEt plis",
-    "the judge's thin vision of hope": "T@ SEtSis Tit fiS@t Ef kop",
+    "the judge's thin vision of hope": "T@ SESis Tit fiS@t Ef kop",
     "north near poor cure fire hour": "tOrT tir pur kiur fa@ a@",
 }
 WORDS = (
