@@ -12,7 +12,7 @@ from support.videos import grey_frames, write_video
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.detect import Face
 
-FRAMES, FPS, SIDE_PX = 50, 25, 128
+FRAMES, FPS, SIDE_PX = 44, 25, 96
 NOBODY = 5
 """The grey level that shows no face."""
 

@@ -6,6 +6,7 @@ import pytest
 from support.lip_reader import make_lip_reader
 from support.talking import GreyMouthDetector, draw_levels, write_talk
 
+from stages.common.face import clip_tracker
 from stages.common.manifest import Artifact
 from stages.evaluate.talk import clips
 
@@ -37,5 +38,6 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _grey_mouths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clip_tracker, "_REGION_PX", 48)
     monkeypatch.setattr(clips, "load_detector", lambda _name: GreyMouthDetector())
     monkeypatch.setenv("FACEDIFF_HOME", str(tmp_path / "home"))

@@ -66,7 +66,7 @@ def test_rejected_clips_are_counted_with_their_reasons(tmp_path, reader, real):
     system = tmp_path / "system"
     system.mkdir()
     write_talk(system / "a.mp4", draw_levels(0))
-    write_talk(system / "b.mp4", [NOBODY] * 50)
+    write_talk(system / "b.mp4", [NOBODY] * 44)
     write_talk(system / "c.mp4", draw_levels(2)[:30])
     artifact = evaluate(tmp_path / "out", reader, {REAL: real, "x": system})
     counts = artifact.manifest.counts
@@ -82,7 +82,7 @@ def test_rejected_clips_are_counted_with_their_reasons(tmp_path, reader, real):
 def test_where_the_real_clip_is_rejected_there_is_nothing_to_compare_with(tmp_path, reader, other):
     broken = tmp_path / "real"
     broken.mkdir()
-    for name, levels in (("a", [NOBODY] * 50), ("b", draw_levels(1)), ("c", draw_levels(2))):
+    for name, levels in (("a", [NOBODY] * 44), ("b", draw_levels(1)), ("c", draw_levels(2))):
         write_talk(broken / f"{name}.mp4", levels, text="bin")
     artifact = evaluate(tmp_path / "out", reader, {REAL: broken, "x": other})
     assert artifact.manifest.counts.rejected_by_reason == {"no face": 1, "real clip: no face": 1}
