@@ -82,9 +82,7 @@ def _move(mouths: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.
     return np.ascontiguousarray(cut[..., ::-1] if random.random() < 0.5 else cut)
 
 
-def _mask(
-    mouths: NDArray[np.uint8], longest: float, every: float, random: np.random.Generator
-) -> NDArray[np.uint8]:
+def _mask(mouths: NDArray[np.uint8], longest: float, every: float, random: np.random.Generator) -> NDArray[np.uint8]:
     """Make up to ``longest`` frames black for each ``every`` frames of ``mouths``, which is written to."""
     for _ in range(round(len(mouths) / every)):
         length = int(random.integers(0, int(longest) + 1))

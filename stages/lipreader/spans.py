@@ -37,11 +37,17 @@ def span_words(progress: float, until: float, longest: int, random: np.random.Ge
 
 
 def cut_spans(facts: Mapping[str, Any], frames: int, words: int | None, random: np.random.Generator) -> list[Span]:
-    """A clip cut into spans of so many words, the last of what is left, with random margins; or the clip as it is."""
+    """A clip cut into spans of so many words, the last of what is left, with random margins.
+
+    Without a number of words it is whole but for some of the silence at its ends; without times it is as it is.
+    """
     said: Sequence[Mapping[str, Any]] = facts["words"]
-    if words is None or not said:
+    if not said:
         return [Span(0, frames, facts["text"])]
     fps = facts["fps"]
+    if words is None:
+        start, end = said[0]["start_s"] * random.random(), said[-1]["end_s"] * fps
+        return [Span(math.floor(start * fps), frames - math.floor((frames - end) * random.random()), facts["text"])]
     spans = []
     for first in range(0, len(said), words):
         group = said[first : first + words]

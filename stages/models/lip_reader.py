@@ -112,12 +112,11 @@ class FrontEnd(nn.Module):
 
     def forward(self, mouths_BTHW: Tensor, valid_BT: Tensor) -> Tensor:
         """The vectors (N, C) of the N valid frames; frames before the first and past the end count as zeros."""
-        around = self.stem.kernel_size[0] // 2
-        padded = F.pad(mouths_BTHW * valid_BT[..., None, None], (0, 0, 0, 0, around, around))
-        windows_NKHW = padded.unfold(1, self.stem.kernel_size[0], 1).movedim(-1, 2)[valid_BT]
-        windows_NKHW = windows_NKHW.contiguous(memory_format=torch.channels_last)
+        steps = self.stem.kernel_size[0]
+        padded = F.pad(mouths_BTHW * valid_BT[..., None, None], (0, 0, 0, 0, steps // 2, steps // 2))
         # With one input channel the steps of time are channels of a convolution over space, which is faster.
-        x = F.conv2d(windows_NKHW, self.stem.weight[:, 0], stride=2, padding=3)
+        windows_NHWK = torch.stack([padded[:, k : k + valid_BT.shape[1]] for k in range(steps)], dim=-1)[valid_BT]
+        x = F.conv2d(windows_NHWK.permute(0, 3, 1, 2), self.stem.weight[:, 0], stride=2, padding=3)
         x = F.max_pool2d(F.silu(self.norm(x)), 3, stride=2, padding=1)
         features: Tensor = self.trunk(x).mean(dim=(2, 3))
         return features
