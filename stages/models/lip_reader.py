@@ -64,11 +64,11 @@ class LipReader(nn.Module):
         self.project = nn.Linear(config.trunk_channels[-1], config.dim)
         self.encoder = Conformer(
             config.encoder_layers,
-            config.dim,
-            config.heads,
-            config.feedforward_dim,
-            config.kernel_size,
-            config.dropout,
+            dim=config.dim,
+            heads=config.heads,
+            feedforward_dim=config.feedforward_dim,
+            kernel_size=config.kernel_size,
+            dropout=config.dropout,
         )
         self.ctc = nn.Linear(config.dim, config.edge + 1)
         self.decoder = TextDecoder(config)
