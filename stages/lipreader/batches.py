@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from stages.lipreader.config import LipReaderTrainConfig
 from stages.lipreader.mouths import MouthData
-from stages.lipreader.spans import cut_spans, span_words
+from stages.lipreader.spans import cut_spans
 from stages.models.mouth_crop import CROP_PX
 from stages.models.text_units import spell
 
@@ -46,12 +46,11 @@ def draw_clip(
     index: int,
     units: Sequence[str],
     config: LipReaderTrainConfig,
-    progress: float,
-    seeds: tuple[Sequence[int], Sequence[int]],
+    *,
+    words: int | None,
+    random: np.random.Generator,
 ) -> list[Spoken]:
-    """The spans of one clip that a step trains on. ``seeds`` are of the step and of the clip in it."""
-    words = span_words(progress, config.spans_until, config.longest_span, np.random.default_rng(seeds[0]))
-    random = np.random.default_rng(seeds[1])
+    """The spans of one clip, of so many ``words``, that a step trains on."""
     facts, mouths = data.facts[index], data.mouths(index)
     seen = _mask(_move(mouths, random), config.mask_s * facts["fps"], facts["fps"], random)
     spans = cut_spans(facts, len(mouths), words, random)

@@ -45,7 +45,7 @@ def beam_search(
         whole_K = ctc_weight * _ending(beam) + (1 - ctc_weight) * (beam.attention_K + next_KV[:, edge])
         if whole_K.max() > best_score:
             best_score, best = float(whole_K.max()), beam.texts_KL[whole_K.argmax(), 1:]
-        beam = _extend(beam, ctc_TV, next_KV, beam_size, ctc_weight, candidates)
+        beam = _extend(beam, ctc_TV, next_KV, beam_size=beam_size, ctc_weight=ctc_weight, candidates=candidates)
         # What is longer is never likelier.
         if not len(beam.texts_KL) or _score(beam, ctc_weight).max() <= best_score:
             break
@@ -97,7 +97,9 @@ def _score(beam: _Beam, ctc_weight: float) -> Tensor:
     return ctc_weight * beam.ctc_K + (1 - ctc_weight) * beam.attention_K
 
 
-def _extend(beam: _Beam, ctc_TV: Tensor, next_KV: Tensor, beam_size: int, ctc_weight: float, candidates: int) -> _Beam:
+def _extend(
+    beam: _Beam, ctc_TV: Tensor, next_KV: Tensor, *, beam_size: int, ctc_weight: float, candidates: int
+) -> _Beam:
     """The likeliest texts one unit longer, of those that CTC finds possible at all."""
     units_KU = next_KV[:, BLANK + 1 : -1]
     attention_KC, found_KC = units_KU.topk(min(candidates, units_KU.shape[1]), dim=1)
