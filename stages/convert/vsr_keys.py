@@ -64,7 +64,7 @@ _PACKED = {"self_attn": "self_attn", "src_attn": "multihead_attn"}
 
 
 def lip_reader_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a video-only checkpoint as ``LipReader`` names them. Raises ``BadInputError`` for others' names."""
+    """The weights of a video-only checkpoint as ``LipReader`` names them. Raises ``BadInputError`` for other names."""
     weights: dict[str, Tensor] = {}
     packed: dict[str, dict[str, Tensor]] = {}
     for full_name, value in state.items():
