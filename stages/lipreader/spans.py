@@ -12,9 +12,9 @@ import numpy as np
 
 _EARLY = 0.15
 """Until this share of the steps (or of what ``spans_until`` leaves) no clip is read whole."""
-_MARGIN_S = 0.12
+_MARGIN_S = 0.08
 """So much of a word's neighbours a span may show."""
-_SILENCE_S = 0.4
+_SILENCE_S = 0.2
 """So much silence before the first word of a clip, and after the last."""
 
 
