@@ -52,7 +52,7 @@ def draw_clip(
 ) -> list[Spoken]:
     """The spans of one clip, of so many ``words``, that a step trains on."""
     facts, mouths = data.facts[index], data.mouths(index)
-    seen = _mask(_move(mouths, random), config.mask_s * facts["fps"], facts["fps"], random)
+    seen = _mask(_move(mouths, config.mirrored, random), config.mask_s * facts["fps"], facts["fps"], random)
     spans = cut_spans(facts, len(mouths), words, random)
     classes = [spell(span.text, units) for span in spans]
     total = sum(map(len, classes))
@@ -74,11 +74,11 @@ def centre(mouths: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mouths[:, edge : edge + CROP_PX, edge : edge + CROP_PX]
 
 
-def _move(mouths: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """A copy cut out somewhere in the larger crops, and mirrored every other time."""
+def _move(mouths: NDArray[np.uint8], mirrored: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A copy cut out somewhere in the larger crops, and a share of them mirrored."""
     y, x = random.integers(0, mouths.shape[-1] - CROP_PX + 1, 2)
     cut = mouths[:, y : y + CROP_PX, x : x + CROP_PX]
-    return np.ascontiguousarray(cut[..., ::-1] if random.random() < 0.5 else cut)
+    return np.ascontiguousarray(cut[..., ::-1] if random.random() < mirrored else cut)
 
 
 def _mask(mouths: NDArray[np.uint8], longest: float, every: float, random: np.random.Generator) -> NDArray[np.uint8]:
