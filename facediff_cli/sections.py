@@ -28,6 +28,7 @@ _CONFIGS = {
     "eval_edit": "evaluate:EditGridConfig",
     "eval_folders": "evaluate:FoldersConfig",
     "eval_generation": "evaluate:GenerationConfig",
+    "talk_training": "talk_training:TalkTrainingConfig",
     "study": "study:StudyConfig",
 }
 

@@ -87,6 +87,14 @@ def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> Non
         )
 
 
+def require_same_network(wanted: BaseModel, found: BaseModel, init: Artifact) -> None:
+    """Raises ``BadInputError`` that names each difference, unless a run can start from the weights of another."""
+    if found != wanted:
+        there, here = found.model_dump(), wanted.model_dump()
+        different = ", ".join(f"{k} {there[k]} there, {here[k]} here" for k in here if there[k] != here[k])
+        raise BadInputError(f"{init.root} holds another network: {different}", "Set network.* to the values there")
+
+
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:
     """Write ``unet/``, ``scheduler/``, the emotion embedding, ``denoiser.json`` and ``model.json``."""
     save_network(model.unet, root / "unet")
