@@ -4,10 +4,11 @@ STAMP := $(VENV)/.installed
 LOCK_EXTRAS := --extra train --extra finetune --extra talk --extra lipread --extra eval --extra export --extra dev --extra docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint format e2e bench judge docs golden schemas lock clean
+CLIP ?= $(firstword $(wildcard $(FACEDIFF_DATA)/grid/s1/*.mpg $(FACEDIFF_DATA)/*.mpg))
+.PHONY: help install demo demo-talk test check lint format e2e bench judge docs golden schemas lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Install facediff and its pinned dependencies into .venv (uv, else pip)
 
@@ -17,6 +18,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: $(STAMP) ## Edit a portrait into every emotion: demo/sheet.png
 	$(BIN)/facediff demo --out demo
+
+demo-talk: $(STAMP) ## Let a face talk: demo/talk.mp4 (CLIP=video dubs that, else a portrait reads a sentence)
+	$(BIN)/facediff demo --talk --out demo $(if $(CLIP),--clip "$(CLIP)")
 
 test: $(STAMP) ## Run the tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from stages.common.defaults import classify_sources, guidance_for
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
+from stages.common.face.blend import FaceMask, blend_face, make_face_mask
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.images import read_rgb
-from stages.common.tensors import to_model_range
-from stages.edit.blend import FaceMask, blend_face, make_face_mask
+from stages.common.tensors import to_crops, to_model_range
 from stages.edit.config import EditConfig
 from stages.edit.method import edit_method
-from stages.edit.run import FaceEditor, to_crops
+from stages.edit.run import FaceEditor
 
 BATCH = 10
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from facediff_cli.sections import config_types
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from torch.nn import Module
 
     from stages.common.manifest import Artifact
 
-SettingT = TypeVar("SettingT")
 _SCHEDULE_FIELDS = ("beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "prediction_type")
 
 
@@ -43,27 +44,55 @@ def describe_preset(name: str) -> dict[str, Any]:
     """Networks and schedule that the training commands would build from a preset."""
     import torch
 
-    from stages.common.config import resolve_config
-    from stages.ldm.config import LdmConfig
-    from stages.models.denoiser import DenoiserConfig, build_denoiser
-    from stages.models.first_stage import FirstStageConfig, build_first_stage
-    from stages.vqgan.config import VqganConfig
+    from stages.common.config import load_config_file, make_config
 
-    vqgan = resolve_config(VqganConfig, "vqgan", name)
-    ldm = resolve_config(LdmConfig, "ldm", name)
-    with torch.device("meta"):
-        first_stage = build_first_stage(_find_setting(vqgan, FirstStageConfig))
-        denoiser = build_denoiser(_find_setting(ldm, DenoiserConfig))
-    modules = {"vqvae": first_stage, "unet": denoiser.unet, "emotion_embedding": denoiser.emotion_embedding}
-    networks = {key: {"parameters": sum(p.numel() for p in module.parameters())} for key, module in modules.items()}
+    sections = load_config_file(name)
+    types = config_types()
+    configs = {s: make_config(types[s], sections[s]) for s in _NETWORKS if s in sections}
+    settings = {section: config.model_dump(mode="json") for section, config in configs.items()}
+    networks: dict[str, dict[str, Any]] = {}
+    for section, config in configs.items():
+        with torch.device("meta"):
+            modules = _NETWORKS[section](config)
+        networks |= {
+            key: {"parameters": sum(p.numel() for p in module.parameters())} for key, module in modules.items()
+        }
     return {
         "name": name,
         "kind": "preset",
         "networks": networks,
         "parameters": sum(n["parameters"] for n in networks.values()),
-        "schedule": ldm.schedule.model_dump(mode="json"),
-        "config": {"vqgan": vqgan.model_dump(mode="json"), "ldm": ldm.model_dump(mode="json")},
+        "schedule": next((fields["schedule"] for fields in settings.values() if "schedule" in fields), None),
+        "config": settings,
     }
+
+
+def _first_stage(config: Any) -> dict[str, Module]:
+    from stages.models.first_stage import build_first_stage
+
+    return {"vqvae": build_first_stage(config.network)}
+
+
+def _denoiser(config: Any) -> dict[str, Module]:
+    from stages.models.denoiser import build_denoiser
+
+    denoiser = build_denoiser(config.network)
+    return {"unet": denoiser.unet, "emotion_embedding": denoiser.emotion_embedding}
+
+
+def _talker(config: Any) -> dict[str, Module]:
+    from stages.models.talker import build_talker
+
+    talker = build_talker(config.network)
+    return {"talker unet": talker.unet, "talker conditioning": talker.conditioning}
+
+
+_NETWORKS: dict[str, Callable[[Any], dict[str, Module]]] = {
+    "vqgan": _first_stage,
+    "ldm": _denoiser,
+    "talk_training": _talker,
+}
+"""Sections of a preset to what `train` builds from them; the schedule shown is the first one's."""
 
 
 def count_parameters(path: Path) -> int:
@@ -102,7 +131,3 @@ def _read_licence(card: Path) -> str | None:
         return None
     front_matter = yaml.safe_load(parts[1])
     return front_matter.get("license") if isinstance(front_matter, dict) else None
-
-
-def _find_setting(config: BaseModel, wanted: type[SettingT]) -> SettingT:
-    return next(value for _, value in config if isinstance(value, wanted))

@@ -30,6 +30,7 @@ _CONFIGS = {
     "eval_generation": "evaluate:GenerationConfig",
     "eval_lipread": "evaluate:LipreadConfig",
     "eval_sync": "evaluate:SyncConfig",
+    "talk_training": "talk_training:TalkTrainingConfig",
     "study": "study:StudyConfig",
 }
 

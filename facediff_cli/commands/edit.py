@@ -169,9 +169,10 @@ def edit(
     * `facediff edit --like portrait-happy.jpg other.jpg`
     """
     from stages.common.weights import resolve_model
+    from stages.common.writable import check_writable
     from stages.edit.batch import Wanted
     from stages.edit.inputs import find_sources
-    from stages.edit.save import check_writable, plan_outputs
+    from stages.edit.save import plan_outputs
     from stages.edit.sweep import cell_configs, parse_sweep
 
     fields = {

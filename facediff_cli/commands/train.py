@@ -1,4 +1,4 @@
-"""``facediff train``: the first stage, the latent diffusion model, and the emotion classifier."""
+"""``facediff train``: the first stage, the latent diffusion model, the emotion classifier, and the talking face."""
 
 from __future__ import annotations
 
@@ -21,17 +21,27 @@ from facediff_cli.options import (
     Tracker,
     TrackerOption,
 )
-from facediff_cli.stage_command import load_input, run_stage
+from facediff_cli.stage_command import load_input, role_of, run_stage
 
 app = typer.Typer()
 _DEFAULT_PRESET = "mini"
+_TALK_PRESET = "grid-mini"
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
+PicturesOption = Annotated[
+    Path, typer.Option("--data", metavar="MANIFEST", help="What `shard` wrote, or clips, whose frames are taken.")
+]
 FirstStageOption = Annotated[
     Path | None,
     typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote; without it, pixels are denoised."),
 ]
 
+ClipsOption = Annotated[
+    Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `preprocess grid|mead|video` wrote.")
+]
+ClipsFirstStageOption = Annotated[
+    Path, typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote from such clips.")
+]
 InitOption = Annotated[
     Path | None,
     typer.Option("--init", metavar="RUN", help="Start from the weights of this finished run, not from random ones."),
@@ -40,8 +50,9 @@ InitOption = Annotated[
 
 @app.command()
 def vqgan(
-    data: DataOption,
+    data: PicturesOption,
     out: OutFolderOption,
+    init: InitOption = None,
     config: ConfigOption = _DEFAULT_PRESET,
     settings: SetOption = None,
     seed: SeedOption = 0,
@@ -61,15 +72,22 @@ def vqgan(
     * `facediff train vqgan --data runs/shards --out runs/vqgan`
 
     * `facediff train vqgan --data runs/shards --out runs/vqgan --config affectnet-128 --device cuda --resume`
+
+    * `facediff train vqgan --data runs/grid --out runs/talk-vqgan --init runs/vqgan --config grid-mini`
     """
     from stages.common.config import resolve_config
+    from stages.common.manifest import load_artifact
     from stages.vqgan.config import VqganConfig
-    from stages.vqgan.run import VQGAN
+    from stages.vqgan.run import PICTURE_ROLES, VQGAN
 
+    pictures = load_artifact(data)
+    inputs = {role_of(pictures, PICTURE_ROLES): pictures}
+    if init is not None:
+        inputs["init"] = load_input(init, "first_stage")
     run_stage(
         VQGAN,
         resolve_config(VqganConfig, "vqgan", config, settings or ()),
-        {"data": load_input(data, "shards")},
+        inputs,
         out,
         seed=seed,
         resume=resume,
@@ -223,10 +241,60 @@ def classifier(
 
 
 @app.command()
-def lipreader(
-    data: Annotated[Path, typer.Option("--data", metavar="CLIPS", help="The clips that `preprocess` wrote.")],
+def talk(
+    data: ClipsOption,
+    first_stage: ClipsFirstStageOption,
     out: OutFolderOption,
-    config: ConfigOption = _DEFAULT_PRESET,
+    init: InitOption = None,
+    config: ConfigOption = _TALK_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the talking-face model: the lower half of a face, made anew to follow the sound.
+
+    Ctrl-C finishes the step and saves; `--resume` continues, and ends with the same model as an uninterrupted run.
+
+    **Examples**
+
+    * `facediff train talk --data runs/grid --first-stage runs/talk-vqgan --out runs/talk`
+
+    * `facediff train talk --data runs/mead --first-stage runs/mead-vqgan --out runs/mead-talk --config mead-128`
+
+    * `facediff train talk --data runs/mead --first-stage runs/mead-vqgan --out runs/w4 --set network.window=4`
+    """
+    from stages.common.config import resolve_config
+    from stages.talk_training.config import TalkTrainingConfig
+    from stages.talk_training.run import TALK_TRAINING
+
+    inputs = {"data": load_input(data, "clips"), "first_stage": load_input(first_stage, "first_stage")}
+    if init is not None:
+        inputs["init"] = load_input(init, "talker")
+    run_stage(
+        TALK_TRAINING,
+        resolve_config(TalkTrainingConfig, "talk_training", config, settings or ()),
+        inputs,
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        workers=workers,
+        tracker=tracker.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def lipreader(
+    data: ClipsOption,
+    out: OutFolderOption,
+    config: ConfigOption = _TALK_PRESET,
     settings: SetOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = Device.AUTO,

@@ -55,7 +55,7 @@ class AudioEncoder:
         if path.is_file():
             cached: NDArray[np.float32] = np.load(path, allow_pickle=False)
             return cached
-        features = self._make(decode_wav(wav), frames)
+        features = self.features(decode_wav(wav), frames)
         stream = io.BytesIO()
         np.save(stream, features, allow_pickle=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,8 @@ class AudioEncoder:
         return features
 
     @torch.no_grad()
-    def _make(self, samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    def features(self, samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+        """Features of sound -1..1 (N,) at 16 kHz for the frames that it lasts, made anew."""
         if len(samples) < _SHORTEST_SAMPLES:
             raise BadInputError(f"{len(samples)} samples of sound are too few", reason="too short")
         if self._network is None:

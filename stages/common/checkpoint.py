@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
 
-import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel, VQModel
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from pydantic import BaseModel, ConfigDict
 
-from stages.common.errors import BadInputError, MissingModelError
-from stages.common.manifest import Artifact, write_atomically
+from stages.common.errors import BadInputError
+from stages.common.manifest import Artifact
+from stages.common.model_files import (
+    load_network,
+    load_weights,
+    read_config,
+    readable,
+    save_network,
+    save_weights,
+    write_config,
+)
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
 from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
@@ -31,8 +33,6 @@ _EMBEDDING_FILE = "emotion_embedding.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
 
-ConfigT = TypeVar("ConfigT", bound=BaseModel)
-
 
 class ModelInfo(BaseModel):
     """What a model has learned: ``samples`` per emotion, those ``supported``, the guidance scale that suits each."""
@@ -46,14 +46,14 @@ class ModelInfo(BaseModel):
 
 def save_first_stage(model: FirstStage, root: Path) -> None:
     """Write ``vqvae/``, and the folds in ``first_stage.json``."""
-    _save_network(model.vq, root / "vqvae")
+    save_network(model.vq, root / "vqvae")
     write_config(root / _FIRST_STAGE_JSON, model.config)
 
 
 def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     """Read what ``save_first_stage`` wrote, in float32 and eval mode."""
     config = read_config(root / _FIRST_STAGE_JSON, FirstStageConfig)
-    vq = _load_network(VQModel, root / "vqvae")
+    vq = load_network(VQModel, root / "vqvae")
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
 
@@ -87,11 +87,19 @@ def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> Non
         )
 
 
+def require_same_network(wanted: BaseModel, found: BaseModel, init: Artifact) -> None:
+    """Raises ``BadInputError`` that names each difference, unless a run can start from the weights of another."""
+    if found != wanted:
+        there, here = found.model_dump(), wanted.model_dump()
+        different = ", ".join(f"{k} {there[k]} there, {here[k]} here" for k in here if there[k] != here[k])
+        raise BadInputError(f"{init.root} holds another network: {different}", "Set network.* to the values there")
+
+
 def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, root: Path) -> None:
     """Write ``unet/``, ``scheduler/``, the emotion embedding, ``denoiser.json`` and ``model.json``."""
-    _save_network(model.unet, root / "unet")
+    save_network(model.unet, root / "unet")
     save_schedule(schedule, root)
-    save_file({"weight": model.emotion_embedding.weight.detach().contiguous()}, root / _EMBEDDING_FILE)
+    save_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
     write_config(root / _DENOISER_JSON, model.config)
     save_model_info(info, root)
 
@@ -99,7 +107,7 @@ def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, ro
 def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     """Read what ``save_denoiser`` wrote, in float32 and eval mode."""
     config = read_config(root / _DENOISER_JSON, DenoiserConfig)
-    model = Denoiser(config, _load_network(UNet2DConditionModel, root / "unet"))
+    model = Denoiser(config, load_network(UNet2DConditionModel, root / "unet"))
     load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
 
@@ -110,7 +118,7 @@ def save_schedule(schedule: ScheduleConfig, root: Path) -> None:
 
 
 def load_scheduler(root: Path) -> DDIMScheduler:
-    with _readable(root / "scheduler"):
+    with readable(root / "scheduler"):
         return DDIMScheduler.from_pretrained(root / "scheduler", local_files_only=True)
 
 
@@ -131,7 +139,7 @@ def save_emotion_classifier(model: EmotionClassifier, root: Path) -> None:
     """Write ``emotion_classifier/`` below ``root``."""
     folder = root / _CLASSIFIER_FOLDER
     folder.mkdir(exist_ok=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    save_weights(model, folder / "model.safetensors")
     write_config(folder / "config.json", model.config)
 
 
@@ -149,7 +157,7 @@ def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root
     """Write ``noisy_classifier/`` and ``scheduler/``."""
     folder = root / _NOISY_CLASSIFIER_FOLDER
     folder.mkdir(exist_ok=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    save_weights(model, folder / "model.safetensors")
     write_config(folder / "config.json", model.config)
     build_scheduler(schedule).save_pretrained(root / "scheduler")
 
@@ -160,49 +168,3 @@ def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
     model = NoisyClassifier(read_config(folder / "config.json", NoisyClassifierConfig))
     load_weights(model, folder / "model.safetensors")
     return model.to(device).eval().requires_grad_(False)
-
-
-def _save_network(network: Any, folder: Path) -> None:
-    network.save_pretrained(folder, safe_serialization=True)
-    path = folder / "config.json"
-    settings = json.loads(path.read_bytes())
-    # diffusers writes down where a network was loaded from, which says nothing of what it is.
-    if settings.pop("_name_or_path", None) is not None:
-        write_atomically(path, json.dumps(settings, indent=2, sort_keys=True).encode() + b"\n")
-
-
-def _load_network(network_type: Any, folder: Path) -> Any:
-    with _readable(folder):
-        network, found = network_type.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32, output_loading_info=True
-        )
-        if found["missing_keys"] or found["unexpected_keys"]:
-            raise ValueError("weights are missing or too many")
-    return network
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    with _readable(path):
-        module.load_state_dict(load_file(path))
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Say in one line that a part of a model is missing or damaged, whatever the libraries call it."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise MissingModelError(
-            f"{path} is missing or damaged", "`facediff models verify` or `facediff manifest verify` names the file"
-        ) from error
-
-
-def write_config(path: Path, config: BaseModel) -> None:
-    write_atomically(path, config.model_dump_json(indent=2).encode() + b"\n")
-
-
-def read_config(path: Path, config_type: type[ConfigT]) -> ConfigT:
-    try:
-        return config_type.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise MissingModelError(f"{path.parent} is not a facediff model: {path.name} is missing or wrong") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from stages.common.checkpoint import load_weights, read_config, write_config
+from stages.common.model_files import load_weights, read_config, write_config
 from stages.models.lip_reader import LipReader, LipReaderConfig
 
 _CONFIG_JSON = "lip_reader.json"

@@ -38,6 +38,7 @@ class ArtifactKind(StrEnum):
     LIP_READER = "lip_reader"
     MODEL = "model"
     LORA = "lora"
+    TALKER = "talker"
     ONNX = "onnx"
     SAMPLES = "samples"
     INTERPOLATION = "interpolation"

@@ -22,6 +22,11 @@ def from_model_range(images_BCHW: Tensor) -> NDArray[np.uint8]:
     return np.asarray(scaled.round().permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy())
 
 
+def to_crops(images_BCHW: torch.Tensor) -> list[NDArray[np.float32]]:
+    """A batch in -1..1 to float crops (S, S, 3), still in -1..1."""
+    return list(images_BCHW.detach().float().clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy())
+
+
 def to_grid(x_BCHW: Tensor, columns: int) -> NDArray[np.uint8]:
     """Float -1..1 pictures (B, 3, H, W) as one RGB picture (H', W', 3), row by row."""
     missing = -len(x_BCHW) % columns

@@ -1,4 +1,4 @@
-"""Writing an edited video: H.264 or VP9 with the times, turn, colours and sound of the video it came from."""
+"""Writing a video: H.264 or VP9 with the times, turn and colours of the video it came from, and with sound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.sound_track import AddSound, CopiedSound
 from stages.common.video import Frame, VideoInfo, open_container
 
 _RECORD_KEY = "comment"
@@ -42,13 +43,17 @@ def output_suffix(source: Path) -> str:
 class VideoWriter:
     """A context manager that writes ``path`` whole, or not at all when it is left by an exception.
 
-    ``record`` goes into the file's comment. Raises ``BadInputError`` ("unwritable", "unsupported sound").
+    ``record`` goes into the file's comment. ``sound`` adds its sound; by default that of the video it is ``like``.
+    Raises ``BadInputError`` ("unwritable", "unsupported sound").
     """
 
-    def __init__(self, path: Path, like: VideoInfo, record: Mapping[str, Any], crf: int) -> None:
+    def __init__(
+        self, path: Path, like: VideoInfo, record: Mapping[str, Any], crf: int, sound: AddSound | None = None
+    ) -> None:
         if path.suffix.lower() not in _CODECS:
             raise ConfigError(f"{path} must end in {', '.join(WRITABLE_SUFFIXES)}")
         self.path, self._info = path, like
+        self._add_sound = sound or partial(CopiedSound, like.path, like.start_s)
         self._reformatter = VideoReformatter()
         with _as_unwritable(path):
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix.lower())
@@ -111,7 +116,7 @@ class VideoWriter:
         )
         if info.pixel_aspect:
             context.sample_aspect_ratio = info.pixel_aspect
-        self._sound = _Sound(info, self._container, self.path.suffix)
+        self._sound = self._add_sound(self._container, self.path.suffix)
         self._started = False
 
     def _start(self, turns: int) -> None:
@@ -132,48 +137,6 @@ class VideoWriter:
 
 def _open_output(path: Path) -> Any:
     return av.open(str(path), "w", container_options={"movflags": "+faststart"})
-
-
-class _Sound:
-    """The source's sound, packet by packet as it is."""
-
-    def __init__(self, info: VideoInfo, target: Any, suffix: str) -> None:
-        self._source, self._target, self._start_s = open_container(info.path), target, info.start_s
-        streams = list(self._source.streams.audio)
-        for stream in streams:
-            if stream.codec_context.name not in target.supported_codecs:
-                self._source.close()
-                raise BadInputError(
-                    f"the sound of {info.path} ({stream.codec_context.name}) does not go into {suffix}",
-                    "Give --out a name that ends in .mkv",
-                    reason="unsupported sound",
-                )
-        self._copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
-        self._packets: Iterator[Any] = self._source.demux(streams) if streams else iter(())
-        self._next: Any = None
-
-    def mux_until(self, time_s: Fraction | None) -> None:
-        """Copy what begins at or before this time; all that is left for None."""
-        while (packet := self._next or self._read()) is not None:
-            self._next = packet
-            if time_s is not None and packet.dts * packet.time_base > time_s:
-                return
-            packet.stream = self._copies[packet.stream.index]
-            self._target.mux_one(packet)
-            self._next = None
-
-    def _read(self) -> Any:
-        for packet in self._packets:
-            if packet.dts is None:  # the empty packet at the end
-                continue
-            offset = round(self._start_s / packet.time_base)
-            packet.dts -= offset
-            packet.pts = None if packet.pts is None else packet.pts - offset
-            return packet
-        return None
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

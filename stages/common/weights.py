@@ -28,6 +28,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.LIP_READER,
         ArtifactKind.MODEL,
         ArtifactKind.LORA,
+        ArtifactKind.TALKER,
     }
 )
 _ASSETS = Path(__file__).resolve().parents[1] / "assets"

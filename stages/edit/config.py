@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from stages.common.config import StageConfig, set_field
 from stages.common.emotions import format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
-from stages.edit.blend import BlendMode
+from stages.common.face.blend import BlendMode
 from stages.models.sampler_names import RoundTripName
 
 

@@ -17,12 +17,12 @@ from stages.common.defaults import classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.face.blend import BlendMode, blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
-from stages.common.tensors import to_model_range
-from stages.edit.blend import BlendMode, blend_face, make_face_mask
+from stages.common.tensors import to_crops, to_model_range
 from stages.edit.config import EditConfig
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
@@ -218,11 +218,6 @@ def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> lis
             f"{photo.path} has {len(from_left)} face(s)", f"--face {config.face} does not exist", reason="no such face"
         )
     return [from_left[config.face - 1]]
-
-
-def to_crops(images_BCHW: torch.Tensor) -> list[NDArray[np.float32]]:
-    """A batch in -1..1 to float crops (S, S, 3), still in -1..1."""
-    return list(images_BCHW.detach().float().clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy())
 
 
 def _to_uint8(crop_SSC: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -1,10 +1,8 @@
-"""Encode an edited photo as it came, and decide and check where it goes before any long computation."""
+"""Encode an edited photo as it came, and decide where it goes before any long computation."""
 
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -71,25 +69,6 @@ def _suffix(source: Source, kind: ResultKind) -> str:
 def way_back_path(result: Path) -> Path:
     """Where the pictures of the way back go."""
     return result.with_name(f"{result.stem}-way-back.png")
-
-
-def check_writable(path: Path, *, create: bool) -> None:
-    """Raise ``BadInputError`` unless ``path`` can be written; ``create`` makes its folder and really tries."""
-    folder = path.parent
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
-        if create:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        else:
-            while not folder.exists():
-                folder = folder.parent
-            if not folder.is_dir() or not os.access(folder, os.W_OK):
-                raise NotADirectoryError(20, f"{folder} is not a writable folder")
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be written: {error.strerror or error}", reason="unwritable") from error
 
 
 def save_photo(path: Path, photo: Photo, stored_HWC: Pixels, record: Mapping[str, Any]) -> None:

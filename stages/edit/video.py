@@ -5,9 +5,8 @@ Shapes: B faces of one batch, C channels, S crop size.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
-from stages.common.face.choose import likely_faces
+from stages.common.face.choose import finder
 from stages.common.face.cut import cut_face
-from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.detect import FaceDetector
+from stages.common.face.tracking import NO_FACE, NO_SUCH_FACE, Chosen, choose_tracks, follow
+from stages.common.frame_counts import FrameCounts
 from stages.common.hashing import hash_file
 from stages.common.progress import Progress
-from stages.common.tensors import to_model_range
+from stages.common.tensors import to_crops, to_model_range
 from stages.common.video import Frame, VideoReader
 from stages.common.video_writer import VideoWriter
 from stages.edit.config import EditConfig
@@ -33,14 +34,11 @@ from stages.edit.run import (
     edit_crops,
     guidance_scales,
     put_back,
-    to_crops,
 )
 from stages.edit.steady import SteadyNoise
-from stages.edit.tracking import Followed, follow
 
 BATCH_FACES = 8
 _BATCH_FRAMES = 16
-NO_FACE, NO_SUCH_FACE = "no face", "no such face"
 
 
 @dataclass(slots=True)
@@ -61,22 +59,6 @@ class TrackRecord:
             "source_probability": self.source_probability,
             "guidance": self.guidance,
             "frames": self.frames,
-        }
-
-
-@dataclass(slots=True)
-class FrameCounts:
-    """``frames`` is always ``edited`` plus all of ``passed_through``, which is by reason."""
-
-    frames: int = 0
-    edited: int = 0
-    passed_through: Counter[str] = field(default_factory=Counter)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "frames": self.frames,
-            "edited": self.edited,
-            "passed_through": dict(sorted(self.passed_through.items())),
         }
 
 
@@ -105,8 +87,8 @@ def edit_video(
             progress.task("frames", reader.info.frames) as task,
         ):
             batches = _VideoEdit(editor, config)
-            followed = follow(reader.frames(), _upright, _finder(detector, path), config.video.smoothing)
-            for batch in _batches(_choose(followed, config)):
+            followed = follow(reader.frames(), _upright, finder(detector, path), config.video.smoothing)
+            for batch in _batches(choose_tracks(followed, config.face)):
                 for frame, stored_HWC in batches.edit(batch):
                     writer.write(frame, stored_HWC)
                 task.advance(len(batch), edited=batches.counts.edited)
@@ -128,43 +110,8 @@ def _upright(frame: Frame) -> NDArray[np.uint8]:
     return frame.upright
 
 
-def _finder(detector: FaceDetector, path: Path) -> Any:
-    def find(rgb: NDArray[np.uint8]) -> list[Face]:
-        faces = detector(rgb)
-        return likely_faces(faces, path) if faces else []
-
-    return find
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    frame: Frame
-    faces: dict[int, Face]
-    reason: str
-
-
-def _choose(followed: Iterable[Followed[Frame]], config: EditConfig) -> Iterator[_Chosen]:
-    """The tracks to edit in each frame: of "largest" and of a number that one, until it ends, that was it first."""
-    kept: int | None = None
-    for item in followed:
-        if config.face == "all" or not item.faces:
-            yield _Chosen(item.frame, item.faces, NO_FACE)
-            continue
-        if kept not in item.faces:
-            kept = _pick(item.faces, config)
-        yield _Chosen(item.frame, {} if kept is None else {kept: item.faces[kept]}, NO_SUCH_FACE)
-
-
-def _pick(faces: Mapping[int, Face], config: EditConfig) -> int | None:
-    if config.face == "largest":
-        return max(faces, key=lambda track: faces[track].area_px)
-    from_left = sorted(faces, key=lambda track: faces[track].box_xyxy[0])
-    number = int(config.face)
-    return from_left[number - 1] if number <= len(from_left) else None
-
-
-def _batches(items: Iterable[_Chosen]) -> Iterator[list[_Chosen]]:
-    batch: list[_Chosen] = []
+def _batches(items: Iterable[Chosen[Frame]]) -> Iterator[list[Chosen[Frame]]]:
+    batch: list[Chosen[Frame]] = []
     for item in items:
         batch.append(item)
         if sum(len(chosen.faces) for chosen in batch) >= BATCH_FACES or len(batch) == _BATCH_FRAMES:
@@ -183,7 +130,7 @@ class _VideoEdit:
         self._editor, self._config = editor, config
         self._steady = SteadyNoise(config.video.memory)
 
-    def edit(self, batch: Sequence[_Chosen]) -> list[tuple[Frame, NDArray[np.uint8]]]:
+    def edit(self, batch: Sequence[Chosen[Frame]]) -> list[tuple[Frame, NDArray[np.uint8]]]:
         """The frames with their pixels (H, W, 3), edited where there are faces."""
         self._count(batch)
         owners = [(chosen, track) for chosen in batch for track in chosen.faces]
@@ -191,7 +138,7 @@ class _VideoEdit:
             self._edit_faces(owners)
         return [(chosen.frame, chosen.frame.stored_HWC) for chosen in batch]
 
-    def _edit_faces(self, owners: Sequence[tuple[_Chosen, int]]) -> None:
+    def _edit_faces(self, owners: Sequence[tuple[Chosen[Frame], int]]) -> None:
         size_px, config = self._editor.size_px, self._config
         crops, matrices = zip(
             *(
@@ -230,7 +177,7 @@ class _VideoEdit:
         name = max(self._editor.supported, key=lambda emotion: float(mean_K[EMOTIONS.index(emotion)]))
         return name, round(float(mean_K[EMOTIONS.index(name)]), 4)
 
-    def _count(self, batch: Sequence[_Chosen]) -> None:
+    def _count(self, batch: Sequence[Chosen[Frame]]) -> None:
         for chosen in batch:
             self.counts.frames += 1
             if chosen.faces:

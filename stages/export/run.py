@@ -24,12 +24,13 @@ from stages.common.checkpoint import (
 from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.common.talker_checkpoint import load_talker, load_talker_info, save_talker
 from stages.export.config import ExportConfig
 from stages.export.onnx_files import check_decoder, check_denoiser, require_onnx, write_decoder, write_denoiser
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-_WITH_FIRST_STAGE = frozenset({ArtifactKind.FIRST_STAGE, ArtifactKind.LATENT_DIFFUSION, ArtifactKind.MODEL})
-_WITH_DENOISER = _WITH_FIRST_STAGE - {ArtifactKind.FIRST_STAGE}
+_WITH_DENOISER = frozenset({ArtifactKind.LATENT_DIFFUSION, ArtifactKind.MODEL})
+_WITH_FIRST_STAGE = _WITH_DENOISER | {ArtifactKind.FIRST_STAGE, ArtifactKind.TALKER}
 
 
 def run(config: ExportConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
@@ -49,11 +50,14 @@ def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, con
     dtype = getattr(torch, config.dtype)
     first_stage = _cast(load_first_stage(root), dtype) if kind in _WITH_FIRST_STAGE else None
     denoiser = _cast(load_denoiser(root), dtype) if kind in _WITH_DENOISER else None
+    talker = _cast(load_talker(root), dtype) if kind is ArtifactKind.TALKER else None
     classifier = load_emotion_classifier(root)
     if first_stage is not None:
         save_first_stage(first_stage, context.out)
     if denoiser is not None:
         save_denoiser(denoiser, load_schedule_config(root), load_model_info(root), context.out)
+    if talker is not None:
+        save_talker(talker, load_schedule_config(root), load_talker_info(root), context.out)
     if classifier is not None:
         save_emotion_classifier(_cast(classifier, dtype), context.out)
     return {"dtype": config.dtype}

@@ -13,11 +13,11 @@ from stages.common.checkpoint import (
     load_denoiser,
     open_latent_space,
     require_latents,
+    require_same_network,
     save_denoiser,
     save_latent_space,
 )
 from stages.common.emotions import EMOTIONS, NULL_CLASS
-from stages.common.errors import BadInputError
 from stages.common.latents import open_latents
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
@@ -71,10 +71,7 @@ def _initial_denoiser(config: DenoiserConfig, init: Artifact | None) -> Denoiser
     if init is None:
         return build_denoiser(config)
     denoiser = load_denoiser(init.root).requires_grad_(True)
-    if denoiser.config != config:
-        found, wanted = denoiser.config.model_dump(), config.model_dump()
-        different = ", ".join(f"{k} {found[k]} there, {wanted[k]} here" for k in wanted if found[k] != wanted[k])
-        raise BadInputError(f"{init.root} holds another network: {different}", "Set network.* to the values there")
+    require_same_network(config, denoiser.config, init)
     return denoiser
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers.models.attention_processor import AttnProcessor
 from diffusers.training_utils import EMAModel
 from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.common.latents import LatentData
+from stages.common.training.averaging import averaged_weights
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder
 from stages.common.training.stepper import Draws, Stepper
@@ -50,17 +49,18 @@ class LdmTrainer:
         self.stepper = stepper
         self.first_stage = first_stage
         self.denoiser = denoiser
-        on_cpu = torch.device(stepper.device).type == "cpu"
-        if on_cpu and config.loop.precision == "bf16":
-            # There the fused attention's backward pass is slower than plain matrix products.
-            denoiser.unet.set_attn_processor(AttnProcessor())
         stepper.place(denoiser)
+        stepper.suit_attention(denoiser.unet)
         optimizer = torch.optim.AdamW(
             denoiser.parameters(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.network, self.optimizer = stepper.prepare(denoiser, optimizer)
         self.ema = EMAModel(
-            denoiser.parameters(), config.ema_decay, use_ema_warmup=config.ema_warmup, power=0.75, foreach=not on_cpu
+            denoiser.parameters(),
+            config.ema_decay,
+            use_ema_warmup=config.ema_warmup,
+            power=0.75,
+            foreach=not stepper.on_cpu,
         )
         self.objective = Objective(config, of_pictures=isinstance(first_stage, Pixels), device=stepper.device)
         self.train_data, self.train_labels = train[0], torch.from_numpy(train[1])
@@ -82,7 +82,7 @@ class LdmTrainer:
         random = torch.Generator().manual_seed(_VALIDATION_SEED)
         count = min(_VALIDATION_LIMIT, len(self.val_labels))
         total: dict[str, float] = {}
-        with self._averaged_weights():
+        with averaged_weights(self.ema, self.denoiser):
             for indices in np.array_split(np.arange(count), -(-count // self.config.loop.batch_size)):
                 z0 = self.val_data.batch(indices, np.zeros(len(indices), dtype=np.bool_))
                 draws = self._noise(len(indices), random) | {"z0": z0, "labels": self.val_labels[indices]}
@@ -98,7 +98,7 @@ class LdmTrainer:
     def pictures(self) -> Mapping[str, NDArray[np.uint8]]:
         """Samples of the EMA weights, a row a class that the data holds."""
         classes = sorted(set(self.train_labels.tolist()))
-        with self._averaged_weights():
+        with averaged_weights(self.ema, self.denoiser):
             return {"samples": sample_grid(self.denoiser, self.first_stage, self.objective.process, classes)}
 
     def samples(self, step: int) -> str:
@@ -134,13 +134,3 @@ class LdmTrainer:
         on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
         z0 = on["z0"].to(memory_format=self.stepper.memory_format)
         return self.objective(self.network, z0, on["noise"], on["timesteps"], on["labels"])
-
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        self.ema.store(self.denoiser.parameters())
-        self.ema.copy_to(self.denoiser.parameters())
-        self.denoiser.eval()
-        try:
-            yield
-        finally:
-            self.ema.restore(self.denoiser.parameters())

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from stages.lipreader.config import LipReaderTrainConfig
 from stages.lipreader.mouths import MouthData
-from stages.lipreader.spans import cut_spans, span_words
+from stages.lipreader.spans import cut_spans
 from stages.models.mouth_crop import CROP_PX
 from stages.models.text_units import spell
 
@@ -46,14 +46,13 @@ def draw_clip(
     index: int,
     units: Sequence[str],
     config: LipReaderTrainConfig,
-    progress: float,
-    seeds: tuple[Sequence[int], Sequence[int]],
+    *,
+    words: int | None,
+    random: np.random.Generator,
 ) -> list[Spoken]:
-    """The spans of one clip that a step trains on. ``seeds`` are of the step and of the clip in it."""
-    words = span_words(progress, config.spans_until, config.longest_span, np.random.default_rng(seeds[0]))
-    random = np.random.default_rng(seeds[1])
+    """The spans of one clip, of so many ``words``, that a step trains on."""
     facts, mouths = data.facts[index], data.mouths(index)
-    seen = _mask(_move(mouths, random), config.mask_s * facts["fps"], facts["fps"], random)
+    seen = _mask(_move(mouths, config.mirrored, random), config.mask_s * facts["fps"], facts["fps"], random)
     spans = cut_spans(facts, len(mouths), words, random)
     classes = [spell(span.text, units) for span in spans]
     total = sum(map(len, classes))
@@ -75,16 +74,14 @@ def centre(mouths: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mouths[:, edge : edge + CROP_PX, edge : edge + CROP_PX]
 
 
-def _move(mouths: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """A copy cut out somewhere in the larger crops, and mirrored every other time."""
+def _move(mouths: NDArray[np.uint8], mirrored: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A copy cut out somewhere in the larger crops, and a share of them mirrored."""
     y, x = random.integers(0, mouths.shape[-1] - CROP_PX + 1, 2)
     cut = mouths[:, y : y + CROP_PX, x : x + CROP_PX]
-    return np.ascontiguousarray(cut[..., ::-1] if random.random() < 0.5 else cut)
+    return np.ascontiguousarray(cut[..., ::-1] if random.random() < mirrored else cut)
 
 
-def _mask(
-    mouths: NDArray[np.uint8], longest: float, every: float, random: np.random.Generator
-) -> NDArray[np.uint8]:
+def _mask(mouths: NDArray[np.uint8], longest: float, every: float, random: np.random.Generator) -> NDArray[np.uint8]:
     """Make up to ``longest`` frames black for each ``every`` frames of ``mouths``, which is written to."""
     for _ in range(round(len(mouths) / every)):
         length = int(random.integers(0, int(longest) + 1))

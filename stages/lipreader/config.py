@@ -25,5 +25,7 @@ class LipReaderTrainConfig(StageConfig):
     longest_span: int = Field(default=3, ge=1)
     shift_px: int = Field(default=4, ge=0)
     """Crops of training are moved by up to so many pixels, up, down and sideways."""
+    mirrored: float = Field(default=0.5, ge=0, le=1)
+    """The share of clips that are seen in a mirror."""
     mask_s: float = Field(default=0.4, ge=0)
     """In each second of training clips up to so much is blackened out."""

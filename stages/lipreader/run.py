@@ -31,9 +31,7 @@ def run(config: LipReaderTrainConfig, inputs: Mapping[str, Artifact], context: R
     _require_texts(train, val, units)
     torch.manual_seed(context.seed)
     model = LipReader(LipReaderConfig(**config.network.model_dump(), units=units))
-    trainer = LipReaderTrainer(
-        model, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers
-    )
+    trainer = LipReaderTrainer(model, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers)
     row = fit(trainer, config.loop, stepper, context, "lip reader")
     save_lip_reader(model, context.out)
     total, used = len(clips["train"]), len(train)
@@ -49,6 +47,4 @@ def _require_texts(train: MouthData, val: MouthData, units: tuple[str, ...]) -> 
         raise BadInputError(f"no training clip has the characters {' '.join(sorted(strange))} of the val clips")
 
 
-LIPREADER = StageSpec(
-    "lipreader", 1, LipReaderTrainConfig, {"data": ArtifactKind.CLIPS}, ArtifactKind.LIP_READER, run
-)
+LIPREADER = StageSpec("lipreader", 1, LipReaderTrainConfig, {"data": ArtifactKind.CLIPS}, ArtifactKind.LIP_READER, run)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 _EARLY = 0.15
 """Until this share of the steps (or of what ``spans_until`` leaves) no clip is read whole."""
-_MARGIN_S = 0.12
+_MARGIN_S = 0.08
 """So much of a word's neighbours a span may show."""
-_SILENCE_S = 0.4
+_SILENCE_S = 0.2
 """So much silence before the first word of a clip, and after the last."""
 
 
@@ -37,11 +38,17 @@ def span_words(progress: float, until: float, longest: int, random: np.random.Ge
 
 
 def cut_spans(facts: Mapping[str, Any], frames: int, words: int | None, random: np.random.Generator) -> list[Span]:
-    """A clip cut into spans of so many words, the last of what is left, with random margins; or the clip as it is."""
+    """A clip cut into spans of so many words, the last of what is left, with random margins.
+
+    Without a number of words it is whole but for some of the silence at its ends; without times it is as it is.
+    """
     said: Sequence[Mapping[str, Any]] = facts["words"]
-    if words is None or not said:
+    if not said:
         return [Span(0, frames, facts["text"])]
     fps = facts["fps"]
+    if words is None:
+        start, end = said[0]["start_s"] * random.random(), said[-1]["end_s"] * fps
+        return [Span(math.floor(start * fps), frames - math.floor((frames - end) * random.random()), facts["text"])]
     spans = []
     for first in range(0, len(said), words):
         group = said[first : first + words]
@@ -58,4 +65,4 @@ def cut_spans(facts: Mapping[str, Any], frames: int, words: int | None, random: 
 
 
 def _frames_needed(text: str) -> int:
-    return len(text) + sum(a == b for a, b in zip(text, text[1:], strict=False))
+    return len(text) + sum(a == b for a, b in pairwise(text))

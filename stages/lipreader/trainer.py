@@ -18,6 +18,7 @@ from stages.common.training.stepper import Stepper
 from stages.lipreader.batches import IGNORED, Spoken, centre, draw_clip, join_spans
 from stages.lipreader.config import LipReaderTrainConfig
 from stages.lipreader.mouths import MouthData
+from stages.lipreader.spans import span_words
 from stages.models.lip_reader import LipReader
 from stages.models.mouth_crop import normalize_mouths
 from stages.models.text_units import BLANK, collapse, join_units
@@ -91,17 +92,21 @@ class LipReaderTrainer:
 
     def _read(self, step: int) -> list[list[Spoken]]:
         """The spans of each of this process's clips."""
-        units, progress = self.model.config.units, step / self.config.loop.steps
-        span_seed = (self.seed, step, _SPAN_STREAM)
+        words = span_words(
+            step / self.config.loop.steps,
+            self.config.spans_until,
+            self.config.longest_span,
+            np.random.default_rng([self.seed, step, _SPAN_STREAM]),
+        )
         chosen = list(enumerate(self.order.indices(step)))[self.own]
         return [
             draw_clip(
                 self.train_data,
                 int(index),
-                units,
+                self.model.config.units,
                 self.config,
-                progress,
-                (span_seed, (self.seed, step, number, _CLIP_STREAM)),
+                words=words,
+                random=np.random.default_rng([self.seed, step, _CLIP_STREAM, number]),
             )
             for number, index in chosen
         ]

@@ -19,7 +19,7 @@ class Conformer(nn.Module):
     """Features (B, T, D) of clips of ``lengths_B`` frames to features (B, T, D); what lies past an end is ignored."""
 
     def __init__(
-        self, layers: int, dim: int, heads: int, feedforward_dim: int, kernel_size: int, dropout: float
+        self, layers: int, *, dim: int, heads: int, feedforward_dim: int, kernel_size: int, dropout: float
     ) -> None:
         super().__init__()
         self.scale = math.sqrt(dim)

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from diffusers import UNet2DConditionModel
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from stages.models.unet import UNetConfig, build_unet
 
-class DenoiserConfig(BaseModel):
+
+class DenoiserConfig(UNetConfig):
     """The network. Defaults are the thesis's for 32x32x3 latents: 156,760,483 parameters and the embedding.
 
-    ``attention_levels`` says for each resolution, finest first, whether it has transformer blocks. With
-    ``learned_variance`` the network gives twice the channels: its prediction, and where the variance of a sampling step
-    lies between its bounds (Nichol and Dhariwal 2021, eq. 15).
+    With ``learned_variance`` the network gives twice the channels: its prediction, and where the variance of a sampling
+    step lies between its bounds (Nichol and Dhariwal 2021, eq. 15).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    latent_size: int = 32
-    latent_channels: int = 3
-    block_out_channels: tuple[int, ...] = (160, 320, 640)
-    attention_levels: tuple[bool, ...] = (True, True, True)
-    layers_per_block: int = 2
-    channels_per_head: int = 32
     context_dim: int = 512
-    norm_num_groups: int = 32
     num_classes: int = 8
     learned_variance: bool = False
 
@@ -51,6 +42,10 @@ class Denoiser(nn.Module):
         context_BD: Tensor = self.emotion_embedding(labels_B)
         return context_BD
 
+    def null_context(self, count: int) -> Tensor:
+        """The context of "no class" (count, D)."""
+        return self.emotion_embedding.weight[self.null_class].expand(count, -1)
+
     def mixed_context(self, weights_BK: Tensor) -> Tensor:
         """Weighted sums (B, D) of the context vectors of all classes (K, without "no class"); weights may be below 0.
 
@@ -67,21 +62,10 @@ class Denoiser(nn.Module):
 
 def build_denoiser(config: DenoiserConfig) -> Denoiser:
     """A randomly initialised denoiser."""
-    return Denoiser(config, _build_unet(config))
-
-
-def _build_unet(config: DenoiserConfig) -> UNet2DConditionModel:
-    down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in config.attention_levels]
-    up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(config.attention_levels)]
-    return UNet2DConditionModel(
-        sample_size=config.latent_size,
+    unet = build_unet(
+        config,
         in_channels=config.latent_channels,
         out_channels=config.latent_channels * (2 if config.learned_variance else 1),
-        down_block_types=tuple(down),
-        up_block_types=tuple(up),
-        block_out_channels=config.block_out_channels,
-        layers_per_block=config.layers_per_block,
-        cross_attention_dim=config.context_dim,
-        attention_head_dim=tuple(max(1, c // config.channels_per_head) for c in config.block_out_channels),
-        norm_num_groups=config.norm_num_groups,
+        context_dim=config.context_dim,
     )
+    return Denoiser(config, unet)

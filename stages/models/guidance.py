@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from stages.models.denoiser import Denoiser
 from stages.models.process import Estimate, ForwardProcess
 from stages.models.samplers import Predict
 
 
+class Conditional(Protocol):
+    """A network under contexts (B, D), one of which stands for nothing in particular."""
+
+    def null_context(self, count: int) -> Tensor: ...
+
+    def predict(self, z_BCHW: Tensor, timesteps_B: Tensor, context_BD: Tensor) -> Tensor: ...
+
+
 def classifier_free_guidance(
-    denoiser: Denoiser,
+    denoiser: Conditional,
     process: ForwardProcess,
     context_BD: Tensor,
     guidance_scale_B: Tensor,
@@ -26,8 +35,7 @@ def classifier_free_guidance(
     alike: at one step all three are linear in one another. Where every g is 1 the other branch is not evaluated.
     """
     if negative_context_BD is None:
-        nulls_B = torch.full((len(context_BD),), denoiser.null_class, device=context_BD.device)
-        negative_context_BD = denoiser.context(nulls_B)
+        negative_context_BD = denoiser.null_context(len(context_BD))
     contexts = torch.cat([negative_context_BD, context_BD])
     scale = guidance_scale_B.view(-1, 1, 1, 1)
     plain = bool((guidance_scale_B == 1).all())

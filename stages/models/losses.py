@@ -43,9 +43,19 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
-def simple_loss(predicted: Tensor, target: Tensor, weight_B: Tensor | None = None) -> Tensor:
-    """L_simple (DDPM, eq. 14): the mean squared error of each sample, times its weight if given; a float32 scalar."""
-    if weight_B is None:
+def simple_loss(
+    predicted: Tensor, target: Tensor, weight_B: Tensor | None = None, weight_BCHW: Tensor | None = None
+) -> Tensor:
+    """L_simple (DDPM, eq. 14): the mean squared error of each sample, times its weight if given; a float32 scalar.
+
+    ``weight_BCHW``, of any shape that broadcasts to the target's, makes it a weighted mean within each sample.
+    """
+    if weight_B is None and weight_BCHW is None:
         return F.mse_loss(predicted.float(), target)
-    error_B = F.mse_loss(predicted.float(), target, reduction="none").flatten(1).mean(dim=1)
-    return (weight_B * error_B).mean()
+    error = F.mse_loss(predicted.float(), target, reduction="none")
+    if weight_BCHW is None:
+        error_B = error.flatten(1).mean(dim=1)
+    else:
+        weights = weight_BCHW.expand_as(error)
+        error_B = (weights * error).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1)
+    return error_B.mean() if weight_B is None else (weight_B * error_B).mean()

@@ -59,7 +59,7 @@ def _sampling(landmarks_BTK2: Tensor, side_px: int) -> Tensor:
     """The affine maps (B, T, 2, 3) from a crop's coordinates -1..1 to pixels of the frame."""
     anchors_BTA2 = torch.stack([landmarks_BTK2[:, :, a:b].mean(dim=2) for a, b in _STABLE], dim=2)
     reference_A2 = landmarks_BTK2.new_tensor(_ANCHORS_PX)
-    # The least-squares similarity from the mean face to the frame: as complex numbers, frame = turn * reference + shift.
+    # The least-squares similarity from the mean face to the frame, as complex numbers: frame = turn * face + shift.
     points = torch.view_as_complex((anchors_BTA2 - anchors_BTA2.mean(dim=2, keepdim=True)).contiguous())
     reference = torch.view_as_complex((reference_A2 - reference_A2.mean(dim=0)).contiguous())
     turn_BT = (reference.conj() * points).sum(dim=2) / reference.abs().square().sum()

@@ -1,4 +1,4 @@
-"""Train a first stage on shards and write it in diffusers' layout."""
+"""Train a first stage on shards, or on the frames of clips, and write it in diffusers' layout."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from stages.common.checkpoint import save_first_stage
+from stages.common.checkpoint import load_first_stage, require_same_network, save_first_stage
+from stages.common.clip_frames import PictureData, open_pictures
 from stages.common.errors import MissingModelError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
-from stages.common.shards import ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.tensors import to_model_range
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
-from stages.models.first_stage import FirstStage, build_first_stage
+from stages.models.first_stage import FirstStage, FirstStageConfig, build_first_stage
 from stages.models.perceptual import LpipsDistance, PerceptualDistance
 from stages.vqgan.config import VqganConfig
 from stages.vqgan.trainer import VqganTrainer
@@ -26,13 +26,21 @@ _SCALE_SAMPLES = 512
 
 def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train, set the latent scale so that training latents have unit standard deviation (if asked), and save."""
-    train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
+    data, init = inputs.get("data") or inputs["clips"], inputs.get("init")
+    train, val = (open_pictures(data, split) for split in ("train", "val"))
     perceptual = _perceptual(config)
     torch.manual_seed(context.seed)
-    model = build_first_stage(config.network)
+    model = _initial_model(config.network, init)
     stepper = Stepper(config.loop, context, some_unused=True)
     trainer = VqganTrainer(
-        model, perceptual, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers
+        model,
+        perceptual,
+        config,
+        (train, val),
+        stepper=stepper,
+        seed=context.seed,
+        workers=context.workers,
+        has_codebook=init is not None,
     )
     row = fit(trainer, config.loop, stepper, context, "vqgan")
     if config.normalize_latents:
@@ -46,7 +54,27 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), metrics)
 
 
-VQGAN = StageSpec("vqgan", 4, VqganConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.FIRST_STAGE, run)
+PICTURE_ROLES = {"data": ArtifactKind.SHARDS, "clips": ArtifactKind.CLIPS}
+"""One of these is what a first stage learns from."""
+
+VQGAN = StageSpec(
+    "vqgan",
+    4,
+    VqganConfig,
+    {},
+    ArtifactKind.FIRST_STAGE,
+    run,
+    optional_inputs={**PICTURE_ROLES, "init": ArtifactKind.FIRST_STAGE},
+)
+
+
+def _initial_model(config: FirstStageConfig, init: Artifact | None) -> FirstStage:
+    """Random weights, or those of an earlier run of the same network."""
+    if init is None:
+        return build_first_stage(config)
+    model = load_first_stage(init.root).requires_grad_(True)
+    require_same_network(config, model.config, init)
+    return model
 
 
 def _perceptual(config: VqganConfig) -> nn.Module | None:
@@ -63,7 +91,7 @@ def _perceptual(config: VqganConfig) -> nn.Module | None:
 
 
 @torch.no_grad()
-def _latent_scale(model: FirstStage, train: ShardDataset, device: str) -> float:
+def _latent_scale(model: FirstStage, train: PictureData, device: str) -> float:
     """1 / standard deviation of the encoder's outputs on training pictures."""
     count = min(len(train), _SCALE_SAMPLES)
     features = [

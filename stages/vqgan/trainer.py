@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.common.shards import ShardDataset
+from stages.common.clip_frames import PictureData
 from stages.common.tensors import to_grid, to_model_range
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder
@@ -32,13 +32,16 @@ class VqganTrainer:
         model: FirstStage,
         perceptual: nn.Module | None,
         config: VqganConfig,
-        data: tuple[ShardDataset, ShardDataset],
+        data: tuple[PictureData, PictureData],
         *,
         stepper: Stepper,
         seed: int,
         workers: int = 1,
+        has_codebook: bool = False,
     ) -> None:
+        """With ``has_codebook`` a codebook that is in use from the first step is that of ``model``."""
         self.config = config
+        self.has_codebook = has_codebook and config.codebook_start == 0
         self.stepper = stepper
         self.model = model
         self.perceptual = perceptual.to(stepper.device) if perceptual is not None else None
@@ -58,7 +61,7 @@ class VqganTrainer:
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
         x = self.read(step).to(self.stepper.device, memory_format=self.stepper.memory_format)
-        if step == self.config.codebook_start:
+        if step == self.config.codebook_start and not self.has_codebook:
             self.model.set_codebook(self._draw_features(x, self.config.network.codebook_size, random))
         made: list[Reconstruction] = []
 

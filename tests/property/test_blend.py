@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_editor import make_face
 
+from stages.common.face.blend import blend_face, face_contour, make_face_mask
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.similarity import estimate_similarity, transform_points
-from stages.edit.blend import blend_face, face_contour, make_face_mask
 
 SIZE_PX = 64
 faces = st.builds(

@@ -24,14 +24,23 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
     """Write the folder, and let ``load_editor`` return ``editor`` for as long as the test runs."""
     (root / "unet").mkdir(parents=True)
     (root / "unet" / "weights.safetensors").write_bytes(bytes(range(256)))
+    artifact_id = seal_model(root, ArtifactKind.LATENT_DIFFUSION, "ldm")
+    made = editor or FakeEditor(artifact_id=artifact_id)
+    monkeypatch.setattr("stages.common.editor.load_editor", lambda _root, _device, _base=None: made)
+    return root
+
+
+def seal_model(root: Path, kind: ArtifactKind, stage_name: str) -> str:
+    """Write the manifest of a folder; returns its artifact id."""
     outputs = describe_outputs(root, {})
-    stage = StageRef(name="ldm", version=1)
+    stage = StageRef(name=stage_name, version=1)
+    artifact_id = compute_artifact_id(outputs)
     write_manifest(
         Manifest(
-            kind=ArtifactKind.LATENT_DIFFUSION,
+            kind=kind,
             stage=stage,
             run_key=compute_run_key(stage, {}, 0, ()),
-            artifact_id=compute_artifact_id(outputs),
+            artifact_id=artifact_id,
             config={},
             seed=0,
             inputs=(),
@@ -44,6 +53,4 @@ def make_fake_model(root: Path, monkeypatch: pytest.MonkeyPatch, editor: FakeEdi
         ),
         root,
     )
-    made = editor or FakeEditor(artifact_id=compute_artifact_id(outputs))
-    monkeypatch.setattr("stages.common.editor.load_editor", lambda _root, _device, _base=None: made)
-    return root
+    return artifact_id

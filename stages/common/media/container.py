@@ -70,4 +70,24 @@ def time_of(frame: Frame, container: InputContainer) -> Fraction | None:
     """Seconds since the start of the container; None for a frame without a timestamp."""
     if frame.pts is None or frame.time_base is None:
         return None
-    return frame.pts * frame.time_base - Fraction(container.start_time or 0, 1_000_000)
+    return frame.pts * frame.time_base - _start_s(container)
+
+
+def seek_before(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
+    """Go to a key frame at or before a time since the start of the container, as far as the container knows where.
+
+    False where it cannot be sought in.
+    """
+    import av
+
+    if not stream.time_base:
+        return False
+    try:
+        container.seek(round((time_s + _start_s(container)) / stream.time_base), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
+def _start_s(container: InputContainer) -> Fraction:
+    return Fraction(container.start_time or 0, 1_000_000)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,10 @@ from scipy.signal import resample_poly
 
 from stages.common.errors import BadInputError
 from stages.common.media.container import decode_whole, open_media, time_of
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
 
 SAMPLE_RATE_HZ = 16_000
 _TOLERATED_GAP_S = 0.02
@@ -38,38 +44,85 @@ class Sound:
 def read_sound(path: Path, longest_s: float) -> Sound:
     """The first sound track, its channels mixed down, at its own rate; at most ``longest_s`` seconds of it.
 
-    Samples lie where their timestamps say: what is lost or missing in between is silence.
     Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound".
     """
-    import av
-    from av.audio.frame import AudioFrame
+    with open_sound(path) as track:
+        parts: list[NDArray[np.float32]] = []
+        length = 0
+        for part in track.parts("mono"):
+            parts.append(part[0])
+            length += part.shape[1]
+            if length > longest_s * track.rate_hz:
+                break
+    return Sound(np.concatenate(parts), track.rate_hz, track.start_s)
 
+
+@dataclass(slots=True)
+class OpenSound:
+    """An open sound track. ``start_s``, since the start of the file, is known when its first part was taken."""
+
+    path: Path
+    container: InputContainer
+    stream: AudioStream
+    start_s: Fraction = Fraction(0)
+
+    @property
+    def rate_hz(self) -> int:
+        return self.stream.codec_context.sample_rate
+
+    @property
+    def channels(self) -> int:
+        return self.stream.codec_context.channels
+
+    def parts(self, layout: Literal["mono", "stereo"]) -> Iterator[NDArray[np.float32]]:
+        """The sound once, mixed to a layout: -1..1 (channels, n), one after the other without a gap.
+
+        Samples lie where their timestamps say: what is lost or missing in between is silence.
+        Raises ``BadInputError`` with reason "no sound" where nothing can be decoded.
+        """
+        import av
+        from av.audio.frame import AudioFrame
+
+        # Integers, because there a mix is scaled so that it cannot overflow; a mix of floats is not.
+        mix = av.AudioResampler(format="s32p", layout=layout, rate=self.rate_hz)
+        length: int | None = None
+        for frame in decode_whole(self.container, self.stream, AudioFrame, [0]):
+            time_s = time_of(frame, self.container)
+            if length is None:
+                self.start_s, length = time_s or Fraction(0), 0
+            frame.pts = None
+            part = _to_unit(np.concatenate([mixed.to_ndarray() for mixed in mix.resample(frame)], axis=1), 2**31)
+            lost = 0 if time_s is None else round((time_s - self.start_s) * self.rate_hz) - length
+            if lost > _TOLERATED_GAP_S * self.rate_hz:
+                yield np.zeros((len(part), lost), np.float32)
+                length += lost
+            yield part
+            length += part.shape[1]
+        if length is None:
+            raise BadInputError(f"{self.path} has no sound that can be decoded", reason="no sound")
+
+    def parts_from_start(self, layout: Literal["mono", "stereo"]) -> Iterator[NDArray[np.float32]]:
+        """As ``parts``, from the start of the file on: silence before a track that begins later, and what a track has
+        before is left out."""
+        skip = 0
+        for number, part in enumerate(self.parts(layout)):
+            if number == 0:
+                skip = -round(self.start_s * self.rate_hz)
+            if skip < 0:
+                yield np.zeros((len(part), -skip), np.float32)
+            rest = part[:, max(skip, 0) :]
+            if rest.size:
+                yield rest
+            skip = max(0, skip - part.shape[1])
+
+
+@contextmanager
+def open_sound(path: Path) -> Iterator[OpenSound]:
+    """The first sound track of a file. Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound"."""
     with open_media(path) as container:
         if not container.streams.audio:
             raise BadInputError(f"{path} has no sound track", reason="no sound")
-        stream = container.streams.audio[0]
-        rate_hz = stream.codec_context.sample_rate
-        # Integers, because there a mix is scaled so that it cannot overflow; a mix of floats is not.
-        to_mono = av.AudioResampler(format="s32", layout="mono", rate=rate_hz)
-        start_s: Fraction | None = None
-        parts: list[NDArray[np.float32]] = []
-        length = 0
-        for frame in decode_whole(container, stream, AudioFrame, [0]):
-            time_s = time_of(frame, container)
-            start_s = start_s if start_s is not None else time_s or Fraction(0)
-            frame.pts = None
-            part = _to_unit(np.concatenate([mono.to_ndarray()[0] for mono in to_mono.resample(frame)]), 2**31)
-            lost = 0 if time_s is None else round((time_s - start_s) * rate_hz) - length
-            if lost > _TOLERATED_GAP_S * rate_hz:
-                parts.append(np.zeros(lost, np.float32))
-                length += lost
-            parts.append(part)
-            length += len(part)
-            if length > longest_s * rate_hz:
-                break
-    if start_s is None:
-        raise BadInputError(f"{path} has no sound that can be decoded", reason="no sound")
-    return Sound(np.concatenate(parts), rate_hz, start_s)
+        yield OpenSound(path, container, container.streams.audio[0])
 
 
 def align_sound(sound: Sound, start_s: Fraction, count: int) -> NDArray[np.float32]:

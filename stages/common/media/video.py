@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole, open_media, time_of
+from stages.common.media.container import decode_whole, open_media, seek_before, time_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _USUAL_FPS = 25
+_Timed = tuple[Fraction, Fraction, "VideoFrame"]
+"""Time, duration and frame."""
 
 
 @dataclass(slots=True)
@@ -51,22 +54,49 @@ class Video:
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         self.facts = VideoFacts()
+        with self._open() as (container, stream):
+            frames = _timed_frames(container, stream, self.facts)
+            held = next(frames, None)
+            if held is None:
+                raise BadInputError(f"{self.path} has no picture that can be decoded", reason="unreadable")
+            self.facts.start_s = held[0]
+            yield from self._pictures(held, frames, stream)
+
+    def starting_at(self, first: int) -> Iterator[NDArray[np.uint8]]:
+        """Picture ``first`` and those after it; what comes long before is not decoded where it can be skipped.
+
+        To be called when ``facts`` are known.
+        """
+        wanted_s = self.facts.start_s + first / self.fps
+        for seek in (True, False):
+            with self._open() as (container, stream):
+                if seek and not seek_before(container, stream, wanted_s):
+                    continue
+                frames = _timed_frames(container, stream, VideoFacts())
+                held = next(frames, None)
+                if held is not None and (held[0] <= wanted_s or not seek):
+                    yield from self._pictures(held, frames, stream, first)
+                    return
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         with open_media(self.path) as container:
             if not container.streams.video:
                 raise BadInputError(f"{self.path} holds no video", reason="no video")
-            stream = container.streams.video[0]
-            for frame, times in self._choose(_timed_frames(container, stream, self.facts)):
-                picture = _upright(frame, stream)
-                for _ in range(times):
-                    yield picture
+            yield container, container.streams.video[0]
 
-    def _choose(self, frames: Iterator[tuple[Fraction, Fraction, VideoFrame]]) -> Iterator[tuple[VideoFrame, int]]:
-        """Each frame that is nearest to some output time, and to how many."""
-        held = next(frames, None)
-        if held is None:
-            raise BadInputError(f"{self.path} has no picture that can be decoded", reason="unreadable")
-        self.facts.start_s = start_s = held[0]
-        ticks = (start_s + k / self.fps for k in count())
+    def _pictures(
+        self, held: _Timed, frames: Iterator[_Timed], stream: VideoStream, first: int = 0
+    ) -> Iterator[NDArray[np.uint8]]:
+        for frame, times in self._choose(held, frames, first):
+            picture = _upright(frame, stream)
+            for _ in range(times):
+                yield picture
+
+    def _choose(self, held: _Timed, frames: Iterator[_Timed], first: int) -> Iterator[tuple[VideoFrame, int]]:
+        """Each frame that is nearest to some output time from picture ``first`` on, and to how many."""
+        start_s = self.facts.start_s
+        ticks = (start_s + k / self.fps for k in count(first))
         tick = next(ticks)
         for following in frames:
             gap_s = following[0] - held[0]
@@ -85,9 +115,7 @@ class Video:
             yield held[2], times
 
 
-def _timed_frames(
-    container: InputContainer, stream: VideoStream, facts: VideoFacts
-) -> Iterator[tuple[Fraction, Fraction, VideoFrame]]:
+def _timed_frames(container: InputContainer, stream: VideoStream, facts: VideoFacts) -> Iterator[_Timed]:
     """(time, duration, frame) in order of time; frames that do not advance are left out."""
     from av.video.frame import VideoFrame
 

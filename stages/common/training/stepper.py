@@ -15,6 +15,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from stages.common.errors import ConfigError
@@ -62,13 +64,22 @@ class Stepper:
         return bool(self.accelerator.is_main_process)
 
     @property
+    def on_cpu(self) -> bool:
+        return torch.device(self.device).type == "cpu"
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """The layout in which convolutions train fastest: on CPUs, group norm is slow in channels-last."""
-        return torch.contiguous_format if torch.device(self.device).type == "cpu" else torch.channels_last
+        return torch.contiguous_format if self.on_cpu else torch.channels_last
 
     def place(self, module: nn.Module) -> None:
         """Move a network to the device, in the layout that suits it."""
         module.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+
+    def suit_attention(self, unet: UNet2DConditionModel) -> None:
+        """On CPUs the fused attention's backward pass in bf16 is slower than plain matrix products."""
+        if self.on_cpu and self.config.precision == "bf16":
+            unet.set_attn_processor(AttnProcessor())
 
     def prepare(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
         """The network and optimiser to step with: compiled and distributed as asked for, with shared weights."""

@@ -94,11 +94,12 @@ class _Reader:
     def __init__(self, artifact: Artifact, device: str) -> None:
         self.name = artifact.root.resolve().name
         self._expert = LipReaderExpert.open(artifact, device)
-        self._id = artifact.manifest.artifact_id
+        how = (self._expert.beam_size, self._expert.ctc_weight)
+        self._content = [artifact.manifest.artifact_id, *map(str, how)]
 
     def __call__(self, clips: ClipSet, key: str) -> Arrays:
         """``text``, and ``features`` (T, D). Raises ``BadInputError`` with the reason of a rejection."""
-        return keep("readings", [self._id, clips.content(key)], lambda: self._find(clips, key))
+        return keep("readings", [*self._content, clips.content(key)], lambda: self._find(clips, key))
 
     def _find(self, clips: ClipSet, key: str) -> Arrays:
         clip = clips.read(key)

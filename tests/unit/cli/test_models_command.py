@@ -87,3 +87,9 @@ def test_the_thesis_networks_have_the_published_sizes(facediff, model):
     assert networks["vqvae"]["parameters"] == 60_605_598
     assert networks["unet"]["parameters"] == 156_760_483
     assert networks["emotion_embedding"]["parameters"] == 9 * 512
+
+
+def test_a_preset_of_talking_faces_shows_its_networks(facediff, model):
+    report = facediff("models", "describe", "grid-mini", "--json").payload
+    assert set(report["networks"]) == {"vqvae", "talker unet", "talker conditioning"}
+    assert report["schedule"]["prediction_type"] == "v_prediction"

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.writable import check_writable
 from stages.edit.inputs import Source
 from stages.edit.photo import load_photo
-from stages.edit.save import check_writable, encode_photo, plan_outputs
+from stages.edit.save import encode_photo, plan_outputs
 
 A, B = Path("photos/a.JPG"), Path("photos/b.png")
 NESTED = Source(Path("folder/deep/a.jpg"), Path("deep/a.jpg"))

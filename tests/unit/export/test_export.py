@@ -10,6 +10,7 @@ from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, StageSpec
+from stages.common.talker_checkpoint import TalkerInfo, load_talker, load_talker_info, save_talker
 from stages.export import onnx_files
 from stages.export import run as export_run
 from stages.export.config import ExportConfig
@@ -17,6 +18,7 @@ from stages.export.run import export_spec
 from stages.models.denoiser import DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStageConfig, build_first_stage
 from stages.models.schedule import ScheduleConfig
+from stages.models.talker import TalkerConfig, build_talker
 
 FIRST_STAGE = FirstStageConfig(
     size_px=16,
@@ -145,3 +147,26 @@ def test_without_the_packages_the_extra_is_named(export, monkeypatch):
 def test_onnx_in_half_precision_is_refused():
     with pytest.raises(ValueError, match="onnx is written in float32"):
         ExportConfig(format="onnx", dtype="float16")
+
+
+def write_talker(_config, _inputs, context):
+    sizes = DENOISER.model_dump(exclude={"context_dim", "num_classes", "learned_variance"})
+    save_first_stage(build_first_stage(FIRST_STAGE), context.out)
+    save_talker(
+        build_talker(TalkerConfig(**sizes, audio="mel", window=1)), ScheduleConfig(), TalkerInfo(fps=25), context.out
+    )
+    return ArtifactDraft(Counts())
+
+
+def test_a_talker_stays_one_in_half_precision(toy, tmp_path):
+    spec = StageSpec("toy", 1, type(toy.config), toy.spec.inputs, ArtifactKind.TALKER, write_talker)
+    model = execute(spec, toy.config, toy.inputs, tmp_path / "talker")
+    config = ExportConfig(dtype="float16")
+    artifact = execute(export_spec(config, ArtifactKind.TALKER), config, {"model": model}, tmp_path / "export")
+    assert artifact.manifest.kind is ArtifactKind.TALKER
+    for name in ("unet/diffusion_pytorch_model.safetensors", "conditioning.safetensors"):
+        assert {value.dtype for value in load_file(artifact.path(name)).values()} == {torch.float16}
+    before, after = (load_talker(a.root).state_dict() for a in (model, artifact))
+    assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in before)
+    assert load_first_stage(artifact.root).config == FIRST_STAGE
+    assert load_talker_info(artifact.root).fps == 25

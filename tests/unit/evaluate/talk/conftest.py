@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from support.lip_reader import make_lip_reader
-from support.talking import GreyMouthDetector, draw_levels, write_talk
+from support.grey_mouths import GreyMouthDetector, draw_levels, write_talk
 
 from stages.common.face import clip_tracker
+from stages.common.lip_reading import LipReaderExpert
 from stages.common.manifest import Artifact
 from stages.evaluate.talk import clips
 
@@ -40,4 +41,5 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _grey_mouths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clip_tracker, "_REGION_PX", 48)
     monkeypatch.setattr(clips, "load_detector", lambda _name: GreyMouthDetector())
+    monkeypatch.setitem(LipReaderExpert.__init__.__kwdefaults__, "beam_size", 1)
     monkeypatch.setenv("FACEDIFF_HOME", str(tmp_path / "home"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.talking import FRAMES, NOBODY, draw_levels, opening_of, write_talk
+from support.grey_mouths import FRAMES, NOBODY, draw_levels, opening_of, write_talk
 
 from stages.common.errors import BadInputError
 from stages.common.face.clip_tracker import TrackingConfig

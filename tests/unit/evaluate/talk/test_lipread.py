@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.lip_reader import make_lip_reader, write_manifest_of
-from support.talking import NOBODY, draw_levels, write_talk
+from support.grey_mouths import NOBODY, draw_levels, write_talk
 
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError, Interrupted, MissingModelError, TooManyRejectedError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.talking import NOBODY, draw_levels, write_talk
+from support.grey_mouths import NOBODY, draw_levels, write_talk
 
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError, MissingModelError

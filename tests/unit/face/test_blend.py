@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from support.fake_editor import make_face, square_matrix
 
+from stages.common.face.blend import FaceMask, blend_face, face_contour, make_face_mask, warp_back
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.similarity import estimate_similarity
 from stages.common.face.warp import align_face
-from stages.edit.blend import FaceMask, blend_face, face_contour, make_face_mask, warp_back
 
 
 def test_contour_reaches_above_the_brows_and_below_the_chin():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -18,9 +18,12 @@ MIN_OVERLAP = 0.3
 CUT_CHANGE = 25.0
 """Least mean change of a small picture (of 255) at a cut, which is also ``CUT_CONTRAST`` times what was usual."""
 CUT_CONTRAST = 3.0
+NO_FACE, NO_SUCH_FACE = "no face", "no such face"
+"""Why a frame has nobody in it who is wanted."""
 _SMALL_WH = (48, 36)
 
 Picture = NDArray[np.uint8]
+WhichFace = Literal["largest", "all"] | int
 FrameT = TypeVar("FrameT")
 
 
@@ -127,6 +130,36 @@ def follow(
     while ahead:
         yield _smoothed(past, ahead, smoothing)
         past.append(ahead.popleft().seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[FrameT]):
+    """A frame with the wanted ones of the faces in it by track; where there is none, ``reason`` says why."""
+
+    frame: FrameT
+    faces: dict[int, Face]
+    reason: str
+
+
+def choose_tracks(followed: Iterable[Followed[FrameT]], wanted: WhichFace) -> Iterator[Chosen[FrameT]]:
+    """The wanted faces of each frame: of "largest", and of a number from the left (1, 2, ...), that one until its track
+    ends which was it first."""
+    kept: int | None = None
+    for item in followed:
+        if wanted == "all" or not item.faces:
+            yield Chosen(item.frame, item.faces, NO_FACE)
+            continue
+        if kept not in item.faces:
+            kept = _pick(item.faces, wanted)
+        yield Chosen(item.frame, {} if kept is None else {kept: item.faces[kept]}, NO_SUCH_FACE)
+
+
+def _pick(faces: Mapping[int, Face], wanted: WhichFace) -> int | None:
+    if wanted == "largest":
+        return max(faces, key=lambda track: faces[track].area_px)
+    from_left = sorted(faces, key=lambda track: faces[track].box_xyxy[0])
+    number = int(wanted)
+    return from_left[number - 1] if number <= len(from_left) else None
 
 
 def _smoothed(

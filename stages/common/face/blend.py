@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.face.similarity import invert_similarity, transform_points
+from stages.common.face.similarity import invert_similarity, scale_of, transform_points
 
 Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -27,6 +27,9 @@ MARGIN = 0.05
 """How much wider than the landmarks' hull the contour is, as a share of its size: room for a jaw that drops."""
 FEATHER = 0.11
 """Width of the soft edge, in square roots of the contour's area."""
+MOUTH_MARGIN = 0.1
+MOUTH_FEATHER = 0.04
+"""The same for the mouth's mask; its edge in crop sizes, as there are 5 of 128 pixels between it and the lips."""
 DETAIL_CHANGE = (0.05, 0.14)
 """Change of a pixel, as a share of the range, up to which "delta" keeps the photo's detail, and from which none."""
 CHANGE_SIGMA = 0.012
@@ -49,13 +52,13 @@ class FaceMask:
         return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
 
 
-def face_contour(landmarks_xy: Points) -> Points:
+def face_contour(landmarks_xy: Points, margin: float = MARGIN) -> Points:
     """Convex outline (n, 2) of a face with 68 landmarks: jaw, brows and forehead, in the pixels of the landmarks."""
     up = landmarks_xy[_NASION] - landmarks_xy[_CHIN]
     points = np.concatenate([landmarks_xy, landmarks_xy[_BROWS] + FOREHEAD * up])
     hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
     center = hull.mean(axis=0)
-    grown: Points = center + (1 + MARGIN) * (hull - center)
+    grown: Points = center + (1 + margin) * (hull - center)
     return grown
 
 
@@ -66,12 +69,33 @@ def make_face_mask(landmarks_xy: Points, matrix: Points, size_px: int, photo_hw:
     smoothly over the feather's width inside them, and is not faded at the photo's own border.
     """
     contour = face_contour(landmarks_xy)
+    feather_px = FEATHER * float(np.sqrt(cv2.contourArea(contour.astype(np.float32))))
+    return _soft_mask(contour, _crop_part(matrix, size_px), feather_px, photo_hw)
+
+
+def make_mouth_mask(
+    landmarks_xy: Points, matrix: Points, size_px: int, top_px: float, photo_hw: tuple[int, int]
+) -> FaceMask:
+    """As ``make_face_mask``, of the face below row ``top_px`` of the crop alone, with room for a chin that drops."""
+    feather_px = MOUTH_FEATHER * size_px / scale_of(matrix)
+    return _soft_mask(
+        face_contour(landmarks_xy, MOUTH_MARGIN), _crop_part(matrix, size_px, top_px), feather_px, photo_hw
+    )
+
+
+def _crop_part(matrix: Points, size_px: int, top_px: float = 0.0) -> Points:
+    """The corners (4, 2) in photo pixels of the crop from a row down, without its outermost pixels."""
     low, high = _CROP_INSET_PX, size_px - 1 - _CROP_INSET_PX
-    square = transform_points(invert_similarity(matrix), np.array([[low, low], [high, low], [high, high], [low, high]]))
+    top = min(max(low, top_px), high)
+    return transform_points(invert_similarity(matrix), np.array([[low, top], [high, top], [high, high], [low, high]]))
+
+
+def _soft_mask(contour: Points, square: Points, feather_px: float, photo_hw: tuple[int, int]) -> FaceMask:
+    """1 in the middle of two convex polygons, 0 outside either, with a smooth edge of ``feather_px`` inside."""
     start = np.maximum(np.floor(np.maximum(contour.min(axis=0), square.min(axis=0))), 0).astype(int)
     stop = np.minimum(np.ceil(np.minimum(contour.max(axis=0), square.max(axis=0))) + 1, photo_hw[::-1]).astype(int)
     width, height = np.maximum(stop - start, 0)
-    feather_px = max(FEATHER * float(np.sqrt(cv2.contourArea(contour.astype(np.float32)))), 1e-6)
+    feather_px = max(feather_px, 1e-6)
     x_w = np.arange(start[0], start[0] + width, dtype=np.float32)[None, :]
     y_h = np.arange(start[1], start[1] + height, dtype=np.float32)[:, None]
     depth = np.full((height, width), feather_px, np.float32)

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 from support.fake_editor import make_face
 
-from stages.edit.steady import SteadyNoise
-from stages.edit.tracking import CutFinder, Tracks, follow, overlap, reach_of
+from stages.common.face.tracking import CutFinder, Tracks, follow, overlap, reach_of
 
 
 def grey(level):
@@ -82,14 +80,3 @@ def test_nothing_is_smoothed_over_a_cut():
     faces = [[make_face(10, 0, 60)]] * 6 + [[make_face(20, 0, 60)]] * 6
     lefts = [next(iter(item.faces.values())).box_xyxy[0] for item in followed(faces, 2.0, pictures)]
     np.testing.assert_allclose(lefts, [10] * 6 + [20] * 6)
-
-
-def test_steadied_noise_changes_less_and_keeps_its_spread():
-    eps = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    steady = SteadyNoise(0.6)
-    tracks = [0, 1] * 6
-    smoothed = torch.cat([steady.for_tracks(tracks[:6])(eps[:6]), steady.for_tracks(tracks[6:])(eps[6:])])
-    torch.testing.assert_close(smoothed[:2], eps[:2])
-    torch.testing.assert_close(smoothed.std(dim=(1, 2, 3)), eps.std(dim=(1, 2, 3)))
-    assert (smoothed[2:] - smoothed[:-2]).abs().mean() < 0.8 * (eps[2:] - eps[:-2]).abs().mean()
-    torch.testing.assert_close(SteadyNoise(0.0).for_tracks(tracks)(eps), eps)
