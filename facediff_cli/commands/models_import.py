@@ -40,3 +40,28 @@ def compvis(
     settings = read_compvis_config(config, "auto" if ema is None else "ema" if ema else "raw")
     source = describe_checkpoint(checkpoint)
     run_stage(convert_spec(settings), settings, {"checkpoint": source}, out, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def vsr(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint of Auto-AVSR's code or its elder's.")
+    ],
+    units: Annotated[Path, typer.Option("--units", metavar="TXT", help="The units of its texts, one a line.")],
+    out: OutFolderOption,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a checkpoint of Auto-AVSR, or of Visual Speech Recognition for Multiple Languages, into a lip reader.
+
+    The pickle is read without running anything in it. Readers of video alone can be imported, those with a conformer.
+
+    **Examples**
+
+    * `facediff models import vsr vsr_trlrs3_base.pth --units unigram5000_units.txt --out runs/reader`
+    """
+    from stages.convert.run import describe_checkpoint
+    from stages.convert.vsr import VSR, VsrConfig
+
+    sources = {"checkpoint": describe_checkpoint(checkpoint), "units": describe_checkpoint(units)}
+    run_stage(VSR, VsrConfig(), sources, out, dry_run=dry_run, as_json=as_json)

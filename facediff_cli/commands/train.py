@@ -288,3 +288,44 @@ def talk(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+@app.command()
+def lipreader(
+    data: ClipsOption,
+    out: OutFolderOption,
+    config: ConfigOption = _TALK_PRESET,
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a lip reader on clips whose words are known: the expert of lip-reading finetuning, or its judge.
+
+    **Examples**
+
+    * `facediff train lipreader --data runs/grid --out runs/lipreader`
+
+    * `facediff train lipreader --data runs/grid --out runs/judge --seed 1 --set network.dim=128`
+    """
+    from stages.common.config import resolve_config
+    from stages.lipreader.config import LipReaderTrainConfig
+    from stages.lipreader.run import LIPREADER
+
+    run_stage(
+        LIPREADER,
+        resolve_config(LipReaderTrainConfig, "lipreader", config, settings or ()),
+        {"data": load_input(data, "clips")},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        workers=workers,
+        tracker=tracker.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.common.checkpoint import ModelInfo, save_denoiser, save_first_stage
 from stages.common.emotions import EMOTIONS
@@ -16,6 +16,7 @@ from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.convert.compvis_keys import autoencoder_weights, embedding_weights, has_ema, unet_weights
 from stages.convert.config import ConvertConfig
+from stages.convert.loading import load_exactly
 from stages.convert.pickles import read_state_dict
 from stages.models.denoiser import Denoiser, DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStage, build_first_stage
@@ -57,25 +58,12 @@ def _read_first_stage(config: ConvertConfig, state: Mapping[str, Tensor], *, ema
         weights = autoencoder_weights(state, levels, prefix="first_stage_model.")
         scale = state.get("scale_factor")
         model.vq.register_to_config(scaling_factor=config.scale_factor if scale is None else float(scale))
-    _load(model.vq, weights, "first stage")
+    load_exactly(model.vq, weights, "first stage")
     return model
 
 
 def _read_denoiser(config: DenoiserConfig, state: Mapping[str, Tensor], *, ema: bool) -> Denoiser:
     model = build_denoiser(config)
-    _load(model.unet, unet_weights(state, config.layers_per_block, ema=ema), "U-Net")
-    _load(model.emotion_embedding, {"weight": embedding_weights(state)}, "class embedding")
+    load_exactly(model.unet, unet_weights(state, config.layers_per_block, ema=ema), "U-Net")
+    load_exactly(model.emotion_embedding, {"weight": embedding_weights(state)}, "class embedding")
     return model
-
-
-def _load(network: nn.Module, weights: Mapping[str, Tensor], what: str) -> None:
-    """Raises ``BadInputError`` that names the first parameter in which network and checkpoint differ."""
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise BadInputError(
-                f"the checkpoint's {what} is not the one that the YAML describes: {name} is "
-                f"{found.get(name, 'missing')}, expected {wanted.get(name, 'nothing')}"
-            )
-    network.load_state_dict(weights)
