@@ -29,6 +29,8 @@ _CONFIGS = {
     "eval_folders": "evaluate:FoldersConfig",
     "eval_generation": "evaluate:GenerationConfig",
     "talk_training": "talk_training:TalkTrainingConfig",
+    "lipreader": "lipreader:LipReaderTrainConfig",
+    "finetune_lipread": "finetune_lipread:LipTuningConfig",
     "study": "study:StudyConfig",
 }
 
