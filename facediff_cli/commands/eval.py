@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facediff_cli.evaluation import (
-    DEFAULT_MODEL,
     CsvOption,
     DataOption,
     LatexOption,
     LimitOption,
     MetricsOption,
-    ModelOption,
     SplitOption,
     load_data,
     metric_names,
@@ -22,11 +20,13 @@ from facediff_cli.evaluation import (
     table_shower,
 )
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ConfigOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     SeedOption,
     SetOption,

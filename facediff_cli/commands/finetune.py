@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption
 from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     ReadersOption,
     ResumeOption,
@@ -23,6 +24,7 @@ from facediff_cli.options import (
     SetOption,
     Tracker,
     TrackerOption,
+    as_settings,
 )
 from facediff_cli.stage_command import load_input, run_stage
 
@@ -58,7 +60,7 @@ def finetune() -> None:
 @app.command()
 def clip(
     target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
-    data: Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")],
+    data: DataOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_MODEL,
     guide: Annotated[
@@ -106,8 +108,7 @@ def clip(
     from stages.finetune.config import FinetuneConfig
     from stages.finetune.run import finetune_stage
 
-    options = {"target": target, "guide": guide, "identity": identity, "guidance": guidance}
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    given = as_settings({"target": target, "guide": guide, "identity": identity, "guidance": guidance})
     resolved = resolve_config(
         FinetuneConfig, "finetune", config, [*given, *(["lora=null"] if full else []), *(settings or ())]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from stages.common.config import StageConfig
 from stages.common.errors import BadInputError, MissingModelError
-from stages.common.manifest import Artifact, read_manifest, write_atomically
-from stages.common.weights import list_models, resolve_model
+from stages.common.manifest import Artifact, write_atomically
+from stages.common.weights import model_with_id, resolve_model
 
 _INFO_JSON = "lora.json"
 _WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
@@ -115,11 +114,10 @@ def find_base(root: Path, given: Path | None = None) -> Artifact:
                 "Give the one that it was tuned from",
             )
         return base
-    for entry in list_models():
-        with suppress(BadInputError):
-            if read_manifest(entry.root / "manifest.json").artifact_id == info.base:
-                return resolve_model(str(entry.root))
-    raise MissingModelError(
-        f"{root} changes the model {name}, which is not in the model store",
-        "Give its folder with --base, or fetch it with `facediff models pull`",
-    )
+    entry = model_with_id(info.base)
+    if entry is None:
+        raise MissingModelError(
+            f"{root} changes the model {name}, which is not in the model store",
+            "Give its folder with --base, or fetch it with `facediff models pull`",
+        )
+    return resolve_model(str(entry.root))
