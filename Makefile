@@ -1,7 +1,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-LOCK_EXTRAS := --extra train --extra finetune --extra talk --extra eval --extra export --extra dev --extra docs
+LOCK_EXTRAS := --extra train --extra finetune --extra talk --extra lipread --extra eval --extra export --extra dev --extra docs
 
 .DEFAULT_GOAL := help
 CLIP ?= $(firstword $(wildcard $(FACEDIFF_DATA)/grid/s1/*.mpg $(FACEDIFF_DATA)/*.mpg))

@@ -28,6 +28,8 @@ _CONFIGS = {
     "eval_edit": "evaluate:EditGridConfig",
     "eval_folders": "evaluate:FoldersConfig",
     "eval_generation": "evaluate:GenerationConfig",
+    "eval_lipread": "evaluate:LipreadConfig",
+    "eval_sync": "evaluate:SyncConfig",
     "talk_training": "talk_training:TalkTrainingConfig",
     "lipreader": "lipreader:LipReaderTrainConfig",
     "finetune_lipread": "finetune_lipread:LipTuningConfig",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.commands import eval_talk
 from facediff_cli.evaluation import (
     CsvOption,
     DataOption,
@@ -214,6 +215,10 @@ def generation(
         as_json=as_json,
         show=table_shower(as_json, as_csv, as_latex),
     )
+
+
+app.command()(eval_talk.lipread)
+app.command()(eval_talk.sync)
 
 
 def _edit_model(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 GENERATOR = '<meta name="generator" content="facediff report">'
 _QUALITIES = ("psnr", "lpips", "squeezenet")
 _ACCURACIES = ("accuracy_hsemotion", "accuracy_fer2013", "accuracy_own")
-_PUBLISHED = "What the thesis reports, on AffectNet and with the experts that its columns name"
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222; }
 h2 { margin-top: 2.2em; border-bottom: 1px solid #ccc; }
@@ -64,7 +63,7 @@ def _section(artifact: Artifact) -> str:
 
 def _html_table(table: Table, stage: str) -> str:
     """The evaluation's rows, and the thesis's below them, under the union of their columns."""
-    from stages.evaluate.published import published_metrics, published_rows
+    from stages.evaluate.published import published_metrics, published_rows, published_source
     from stages.evaluate.table import columns_of
 
     own = {column.name for column in table.columns}
@@ -80,7 +79,7 @@ def _html_table(table: Table, stage: str) -> str:
     published = published_rows(stage)
     if published:
         width = len(table.keys) + 1 + len(columns)
-        lines.append(f'<tr class="published"><td class="label" colspan="{width}">{_PUBLISHED}</td></tr>')
+        lines.append(f'<tr class="published"><td class="label" colspan="{width}">{published_source(stage)}</td></tr>')
     for row in published:
         label = f'<td class="label" colspan="{len(table.keys)}">{escape(str(row.labels["published"]))}</td>'
         lines.append(_line([label], row, columns, set()).replace("<tr>", '<tr class="published">', 1))

@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.clips.config import ClipsConfig
-from stages.clips.sources import Clip, Word
-from stages.clips.tracker import ClipTracker, Track
+from stages.clips.sources import Clip
 from stages.common.clip_sample import ClipSample, encode_sample
 from stages.common.errors import BadInputError
+from stages.common.face.clip_tracker import ClipTracker, Track
 from stages.common.face.detect import FaceDetector
 from stages.common.hashing import hash_file
 from stages.common.media.sound import Sound, align_sound, read_sound, samples_in
 from stages.common.media.video import Video
 from stages.common.samples import OK, sample_key
+from stages.common.transcripts import Word
 
 
 @dataclass(slots=True)

@@ -11,23 +11,13 @@ from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import Artifact
 from stages.common.samples import SPLITS, SourceSample, describe_samples, require_folder, split_by_hash
 from stages.common.tables import read_csv, safe_path
+from stages.common.transcripts import Word, read_align
+from stages.common.video import VIDEO_SUFFIXES
 
 NOT_LISTED = "not listed"
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m4v", ".mts"})
 MEAD_TEST_SUBJECTS = frozenset({"M003", "M023", "M033", "M040", "W009", "W021", "W040"})
 _GRID_FPS, _MEAD_FPS = 25.0, 30.0
-_ALIGN_UNITS_PER_S = 25_000
-_SILENCE = frozenset({"sil", "sp"})
 _COLUMNS = frozenset({"path", "text", "identity", "emotion", "split"})
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and when it is said, since the start of the clip."""
-
-    word: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +81,6 @@ def read_mead(root: Path, val_subjects: Iterable[str] = ()) -> Clips:
     if absent:
         raise BadInputError(f"{root} has no subject {', '.join(absent)}")
     return _describe(root, (clip for folder in subjects for clip in _read_subject(root, folder, held_out)), _MEAD_FPS)
-
-
-def read_align(path: Path) -> tuple[Word, ...]:
-    """The words of a GRID ``.align`` file, whose times are in units of 1/25,000 s. Raises ``BadInputError``."""
-    words = []
-    try:
-        for line in path.read_text("ascii").splitlines():
-            if line.strip():
-                start, end, word = line.split()
-                words.append(Word(word, int(start) / _ALIGN_UNITS_PER_S, int(end) / _ALIGN_UNITS_PER_S))
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} is not an alignment of words: {error}") from error
-    return tuple(word for word in words if word.word not in _SILENCE)
 
 
 def _describe(root: Path, clips: Iterable[Clip], fps: float | None) -> Clips:

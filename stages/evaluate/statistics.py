@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,22 @@ _RESAMPLES = 2000
 _RESAMPLES_AT_ONCE = 100
 
 
-def bootstrap_interval(values: Sequence[float] | NDArray[Any], level: float = 0.95) -> tuple[float, float]:
-    """The percentile bootstrap interval of the mean; the same values always give the same interval."""
+def bootstrap_interval(
+    values: Sequence[float] | NDArray[Any],
+    level: float = 0.95,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda drawn_RN: drawn_RN.mean(axis=1),
+) -> tuple[float, float]:
+    """The percentile bootstrap interval of a statistic; the same values always give the same interval.
+
+    ``statistic`` takes R draws of the N values (R, N, ...) and gives one number for each (R,).
+    """
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return float("nan"), float("nan")
     random = np.random.default_rng(0)
-    shape = (_RESAMPLES_AT_ONCE, data.size)
-    means = [data[random.integers(0, data.size, size=shape)].mean(axis=1) for _ in range(0, _RESAMPLES, shape[0])]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    shape = (_RESAMPLES_AT_ONCE, len(data))
+    found = [statistic(data[random.integers(0, len(data), size=shape)]) for _ in range(0, _RESAMPLES, shape[0])]
+    low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -15,6 +15,7 @@ INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 VGG16 = "vgg16-397923af.pth"
 HSEMOTION = "enet_b2_7.onnx"
 COSFACE = "glint360k_cosface_r100.onnx"
+SYNCNET = "syncnet_v2.model"
 
 
 def find_weights(file_name: str) -> Path | None:

@@ -19,13 +19,13 @@ from support.videos import delay_sound, grey_frames, hum, portrait, run_ffmpeg, 
 
 from stages.clips import maker as maker_module
 from stages.clips import run as clips_run
-from stages.clips import tracker
 from stages.clips.config import ClipsConfig, settle
 from stages.clips.run import CLIPS
 from stages.clips.sources import Clips, read_mead, read_videos
 from stages.common.clips import ClipDataset
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, Interrupted, TooManyRejectedError
+from stages.common.face import clip_tracker
 from stages.common.face.detect import DlibDetector
 from stages.common.manifest import Artifact, find_problems
 
@@ -51,7 +51,7 @@ def _detector_loaded_once() -> Iterator[None]:
     detector = DlibDetector()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clips_run, "load_detector", lambda *_: detector)
-        patch.setattr(tracker, "_REGION_PX", 200)
+        patch.setattr(clip_tracker, "_REGION_PX", 200)
         yield
 
 

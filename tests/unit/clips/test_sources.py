@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.clips.sources import NOT_LISTED, Clip, Word, read_align, read_grid, read_mead, read_videos
+from stages.clips.sources import NOT_LISTED, Clip, read_grid, read_mead, read_videos
 from stages.common.errors import BadInputError
 from stages.common.samples import split_by_hash
+from stages.common.transcripts import Word
 
 ALIGN = "0 16250 sil\n16250 21500 bin\n21500 26750 blue\n26750 27000 sp\n27000 74500 sil\n"
 
@@ -18,18 +19,6 @@ def touch(root: Path, *names: str) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(name.encode())
     return root
-
-
-def test_align_times_are_in_units_of_a_25000th_second(tmp_path: Path) -> None:
-    (tmp_path / "a.align").write_text(ALIGN)
-    assert read_align(tmp_path / "a.align") == (Word("bin", 0.65, 0.86), Word("blue", 0.86, 1.07))
-
-
-@pytest.mark.parametrize("text", ["0 100", "0 x sil", "a b c d", "\xe9 1 2"])
-def test_what_is_no_alignment_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.align").write_text(text)
-    with pytest.raises(BadInputError, match="not an alignment"):
-        read_align(tmp_path / "a.align")
 
 
 def test_grid_takes_splits_and_text_from_the_speakers_table(tmp_path: Path) -> None:

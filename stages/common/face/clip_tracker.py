@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from stages.clips.config import ClipsConfig
+from stages.common.config import StageConfig
 from stages.common.errors import BadInputError
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.face.similarity import invert_similarity, transform_points
@@ -24,6 +26,31 @@ _FLAT = 2.0
 """A picture whose grey values deviate by less shows nothing."""
 
 
+class TrackingConfig(StageConfig):
+    """How the face of a clip is found, followed and cut, and when a clip is rejected."""
+
+    size_px: int = Field(default=128, ge=16, le=1024)
+    search_side_px: int = Field(default=216, ge=64)
+    """Shorter side of the picture in which faces are searched: MEAD's 1920x1080 becomes the thesis's 384x216."""
+    margin_px: float = Field(default=10, ge=0)
+    """Between the landmarks and the edge of the box, in pixels of that picture."""
+    min_fan_score: float = Field(default=0.8, ge=0, le=1)
+    several: Literal["largest", "reject"] = "reject"
+    """What becomes of a clip with a second face at least half as large as the first."""
+    min_face_px: float = Field(default=48, ge=1)
+    min_found: float = Field(default=0.8, gt=0, le=1)
+    """Least fraction of pictures in which the face is found; landmarks of the others are interpolated."""
+    smoothing_s: float = Field(default=0.03, ge=0)
+    """Standard deviation of the Gaussian that smooths landmarks over time."""
+    min_similarity: float = Field(default=0.5, ge=-1, le=1)
+    """Least correlation of consecutive pictures, shrunk and grey; at a shot cut it is lower."""
+    min_s: float = Field(default=0.5, ge=0)
+    max_s: float = Field(default=60, gt=0)
+    max_gap_s: float = Field(default=0.25, gt=0)
+    """Longest time without a new picture."""
+    jpeg_quality: int = Field(default=95, ge=1, le=100)
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """JPEG crops (T), their landmarks (T, 68, 2) in crop pixels, and the frames in which no face was found."""
@@ -37,7 +64,7 @@ class Track:
 class ClipTracker:
     """Finds the face once and follows it; one instance a process."""
 
-    def __init__(self, config: ClipsConfig, detector: FaceDetector) -> None:
+    def __init__(self, config: TrackingConfig, detector: FaceDetector) -> None:
         self._config = config
         self._detector = detector
 
