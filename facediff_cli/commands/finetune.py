@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facediff_cli.commands.eval_talk import DEFAULT_READER
 from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
+from facediff_cli.commands.train import ClipsOption
 from facediff_cli.options import (
     DEFAULT_MODEL,
     ConfigOption,
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 _DEFAULT_CLIP = "openai/clip-vit-base-patch16"
-_DEFAULT_READER = "lipreader-grid"
 
 
 class Guide(StrEnum):
@@ -129,12 +130,12 @@ def clip(
 
 @app.command()
 def lipread(
-    data: Annotated[Path, typer.Option("--data", metavar="CLIPS", help="The clips that `preprocess` wrote.")],
+    data: ClipsOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_TALKER,
     reader: Annotated[
         str, typer.Option("--reader", metavar="NAME|DIR", help="The lip reader to please.")
-    ] = _DEFAULT_READER,
+    ] = DEFAULT_READER,
     full: Annotated[bool, typer.Option("--full", help="Tune all weights, not a low-rank update.")] = False,
     config: ConfigOption = "grid-mini",
     settings: SetOption = None,
@@ -158,7 +159,7 @@ def lipread(
 
     * `facediff finetune lipread --data runs/grid --model runs/talk --reader runs/expert --full --out runs/clearer`
 
-    * `facediff eval lipread --data runs/grid --model runs/clearer --reader runs/judge`
+    * `facediff eval lipread --data runs/grid --clips clearer=talked --reader runs/judge --out runs/eval`
     """
     from stages.common.config import resolve_config
     from stages.common.lip_reading import find_lip_reader

@@ -6,7 +6,12 @@ from stages.evaluate.talk.error_rates import count_errors, rate_percent
 
 jiwer = pytest.importorskip("jiwer")
 
-TRANSCRIPTS = ["bin blue at f two now", "set white in z nine soon", "place red by q one please", "lay green with a zero"]
+TRANSCRIPTS = [
+    "bin blue at f two now",
+    "set white in z nine soon",
+    "place red by q one please",
+    "lay green with a zero",
+]
 READ = ["bin blue at s two now", "", "place a red by q please again", "lay green with a zero"]
 
 

@@ -104,7 +104,9 @@ def test_windows_are_consecutive_frames_with_their_sound(tuner_of, inputs):
     frames = torch.from_numpy(windows.clips.frames(clip)).permute(0, 3, 1, 2) / 127.5 - 1
     starts = [s for s in range(3) if torch.allclose(frames[s : s + 3].float(), draws["x"][0], atol=1e-6)]
     assert len(starts) == 1
-    assert torch.equal(draws["landmarks"][0], torch.from_numpy(windows.clips.landmarks(clip))[starts[0] : starts[0] + 3])
+    assert torch.equal(
+        draws["landmarks"][0], torch.from_numpy(windows.clips.landmarks(clip))[starts[0] : starts[0] + 3]
+    )
     # The row in the middle of a window of sound is the frame's own.
     assert torch.equal(draws["audio"][0, 0, 3], draws["audio"][0, 1, 2])
 
@@ -113,5 +115,5 @@ def test_clips_that_are_too_short_or_of_another_rate_are_refused(inputs, tmp_pat
     with pytest.raises(BadInputError, match="no clip has 9 frames"):
         execute(FINETUNE_LIPREAD, tiny_config(FINETUNE_LIPREAD, "frames=9"), inputs, tmp_path / "long")
     fast = inputs | {"data": make_clips(tmp_path / "fast", fps=50.0)}
-    with pytest.raises(BadInputError, match="50.0. frames a second, the model 25"):
+    with pytest.raises(BadInputError, match=r"50.0. frames a second, the model 25"):
         execute(FINETUNE_LIPREAD, tiny_config(FINETUNE_LIPREAD), fast, tmp_path / "fast-tuned")

@@ -106,7 +106,9 @@ def test_the_nearest_shift_of_embeddings_is_the_offset(frames):
 
 
 def test_syncnet_wants_25_frames_a_second_and_some_of_them():
-    clip = TalkingClip(np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 68, 2), np.float32), np.zeros(9999, np.float32), 30)
+    clip = TalkingClip(
+        np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 68, 2), np.float32), np.zeros(9999, np.float32), 30
+    )
     with pytest.raises(BadInputError, match="needs 25 frames a second, not 30"):
         find_offset(SyncNet(SMALL), clip)
     slow = TalkingClip(clip.frames, clip.landmarks, clip.samples, 25)
