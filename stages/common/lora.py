@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import UNet2DConditionModel
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from stages.common.config import StageConfig
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.manifest import Artifact, write_atomically
 from stages.common.weights import model_with_id, resolve_model
@@ -18,6 +19,13 @@ _INFO_JSON = "lora.json"
 _WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
 """diffusers' name: ``unet.load_lora_adapter(folder, prefix=None)`` reads it too."""
 _ADAPTER = "default"
+
+
+class LoraSettings(StageConfig):
+    """Low-rank updates (Hu et al. 2022) of the U-Net's modules whose names end in one of ``modules``."""
+
+    rank: int = Field(default=8, ge=1)
+    modules: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
 
 
 class LoraInfo(BaseModel):
@@ -82,6 +90,11 @@ def merge_lora(unet: UNet2DConditionModel, root: Path) -> None:
         raise MissingModelError(f"{root / _WEIGHTS_FILE} is missing or damaged") from error
     if found.unexpected_keys or any("lora_" in name for name in found.missing_keys):
         raise MissingModelError(f"{root / _WEIGHTS_FILE} is of another network")
+    fold_lora(unet)
+
+
+def fold_lora(unet: UNet2DConditionModel) -> None:
+    """Turn the updates of a network that has them into its weights."""
     unet.fuse_lora()
     unet.unload_lora()
 

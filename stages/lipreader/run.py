@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 
 import torch
 
 from stages.common.clips import ClipDataset
-from stages.common.errors import BadInputError
+from stages.common.errors import BadInputError, ConfigError
 from stages.common.lip_reader_checkpoint import save_lip_reader
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
@@ -23,6 +24,8 @@ from stages.models.text_units import characters_of
 
 def run(config: LipReaderTrainConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train on the clips with a text; the units are the characters of theirs."""
+    if importlib.util.find_spec("jiwer") is None:
+        raise ConfigError("counting errors needs the package jiwer", "Install facediff[lipread]")
     stepper = Stepper(config.loop, context)
     side_px = CROP_PX + 2 * config.shift_px
     clips = {split: ClipDataset(inputs["data"], split) for split in ("train", "val")}
