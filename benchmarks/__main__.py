@@ -223,7 +223,7 @@ def _talk(options: argparse.Namespace) -> dict[str, Any]:
     steps = measure_steps(model, cases[: options.runs], config, options.frames)
     drift = measure_drift(model, cases[0], config, options.rounds)
     print_talk(dubbing, steps, drift)
-    results = {"dubbing": dubbing, "steps": steps, "drift": drift}
+    results: dict[str, Any] = {"dubbing": dubbing, "steps": steps, "drift": drift}
     if options.videos is None or options.out is None:
         print("whole videos are not dubbed without --videos and --out", file=sys.stderr)
         return results

@@ -15,6 +15,7 @@ _SYNCHRONOUS = 2
 _UTF8 = 1
 _POSITION_IN_CHARACTERS = 1
 _OK = 0
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
 def write_speech(path: Path, text: str, voice: str = "en-us") -> None:
@@ -22,13 +23,13 @@ def write_speech(path: Path, text: str, voice: str = "en-us") -> None:
     library, rate_hz = _load()
     pieces: list[bytes] = []
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-    def take(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+    def take(samples: int, count: int, _events: int) -> int:
         if count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0
 
-    library.espeak_SetSynthCallback(take)
+    callback = _CALLBACK(take)
+    library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(voice.encode()) != _OK:
         raise ConfigError(f"eSpeak NG has no voice {voice!r}")
     encoded = text.encode() + b"\0"
