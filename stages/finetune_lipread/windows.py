@@ -36,7 +36,7 @@ class ClipWindows:
         self.long_enough = np.flatnonzero(clips.lengths >= config.frames)
         if not len(self.long_enough):
             raise BadInputError(f"no clip has {config.frames} frames", "Set frames to fewer")
-        rates = {float(clips.facts(index)["fps"]) for index in self.long_enough}
+        rates = {float(clips.facts(int(index))["fps"]) for index in self.long_enough}
         if rates != {fps}:
             raise BadInputError(f"the clips have {sorted(rates)} frames a second, the model {fps:g}")
         if talker.audio is not None:
