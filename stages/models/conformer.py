@@ -87,8 +87,8 @@ class RelativeAttention(nn.Module):
         return out
 
     def _split(self, x_BTD: Tensor) -> Tensor:
-        by_head: Tensor = x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        return by_head
+        x_BTHC: Tensor = x_BTD.unflatten(-1, (self.heads, -1))
+        return x_BTHC.transpose(1, 2)
 
 
 class ConvolutionModule(nn.Module):

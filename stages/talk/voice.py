@@ -15,7 +15,7 @@ _SYNCHRONOUS = 2
 _UTF8 = 1
 _POSITION_IN_CHARACTERS = 1
 _OK = 0
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 
 def write_speech(path: Path, text: str, voice: str = "en-us") -> None:
@@ -23,7 +23,7 @@ def write_speech(path: Path, text: str, voice: str = "en-us") -> None:
     library, rate_hz = _load()
     pieces: list[bytes] = []
 
-    def take(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+    def take(samples: int, count: int, _events: int) -> int:
         if count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0

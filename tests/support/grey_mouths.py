@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from support.videos import grey_frames, write_video
 
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.detect import Face
+from support.videos import grey_frames, write_video
 
 FRAMES, FPS, SIDE_PX = 44, 25, 96
 NOBODY = 5

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact, ArtifactKind, Manifest, load_artifact, load_parents
 from stages.common.video_writer import read_record
 from stages.common.weights import list_models
@@ -23,13 +25,22 @@ def _lineage(system: Artifact) -> list[Manifest] | None:
     """The manifests of a system's clips, or of the models that its videos name, and of all their ancestors."""
     if system.manifest.kind is not ArtifactKind.SOURCE:
         return _with_parents([system])
-    records = [read_record(system.root / path) for path in list_videos(system.root).values()]
-    named = {record.get("model") for record in records if record}
-    if None in records or not named or None in named:
+    named = {_model_of(system.root / path) for path in list_videos(system.root).values()}
+    if None in named:
         return None
     stored = (load_artifact(entry.root) for entry in list_models())
     known = [artifact for artifact in stored if artifact.manifest.artifact_id in named]
     return _with_parents(known) if len(known) == len(named) else None
+
+
+def _model_of(video: Path) -> str | None:
+    """The id of the model that a video says made it."""
+    try:
+        record = read_record(video) or {}
+    except BadInputError:
+        return None
+    model: str | None = record.get("model")
+    return model
 
 
 def _with_parents(artifacts: Iterable[Artifact]) -> list[Manifest]:

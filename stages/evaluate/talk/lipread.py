@@ -54,14 +54,14 @@ def run(config: LipreadConfig, inputs: Mapping[str, Artifact], context: RunConte
             rows += [_open(name, clips, own[key], key, config) for name, (clips, own) in silent.items()]
             task.advance(len(contest.sets) + len(silent))
     counts = count_statuses((row["status"] for row in rows), "clips", config.max_rejected)
-    metrics = _measured(config, contest)
+    experts = {name: was_expert(inputs[READER], inputs[name]) for name in config.systems}
     found = Table(
         "Lip reading",
         _KEYS,
-        columns_of(metrics),
-        tuple(_summarize(name, rows, reader.name, inputs, config) for name in contest.sets),
+        columns_of(_measured(config, contest)),
+        tuple(_summarize(name, rows, _title(reader.name, bool(experts.get(name))), config) for name in contest.sets),
         {**config.missing, **_inapplicable(config, contest)},
-        (*_notes(config, inputs), *rejection_notes(rows)),
+        (*_notes(config, inputs, experts), *rejection_notes(rows)),
     )
     write_results(found, rows, context.out)
     return ArtifactDraft(counts)
@@ -147,8 +147,7 @@ def _compare(real_TD: NDArray[Any], generated_TD: NDArray[Any]) -> float:
 def _silent(
     config: LipreadConfig, contest: Contest, inputs: Mapping[str, Artifact]
 ) -> dict[str, tuple[ClipSet, Mapping[str, str]]]:
-    fps = config.fps or 25.0
-    opened = {name: open_clips(inputs[silence_role(name)], config, fps) for name in config.silent}
+    opened = {name: open_clips(inputs[silence_role(name)], config, contest.fps) for name in config.silent}
     return {
         name: (clips, pair_clips(silence_role(name), contest.reference, contest.keys, clips))
         for name, clips in opened.items()
@@ -183,12 +182,13 @@ def _inapplicable(config: LipreadConfig, contest: Contest) -> dict[str, str]:
     return {name: reason for name, reason in why.items() if name in config.metrics}
 
 
-def _summarize(
-    name: str, rows: Sequence[dict[str, Any]], reader: str, inputs: Mapping[str, Artifact], config: LipreadConfig
-) -> Row:
+def _title(reader: str, tuned: bool) -> str:
+    return f"{reader} (the expert that tuned it)" if tuned else reader
+
+
+def _summarize(name: str, rows: Sequence[dict[str, Any]], reader: str, config: LipreadConfig) -> Row:
     accepted = require_some(name, [row for row in rows if row["system"] == name])
-    judge = f"{reader} (the expert that tuned it)" if was_expert(inputs[READER], inputs[name]) else reader
-    labels = {"system": name, "reader": judge, "clips": "real" if name == REAL else "generated"}
+    labels = {"system": name, "reader": reader, "clips": "real" if name == REAL else "generated"}
     values = {rate: _rate(accepted, rate) for rate in RATES if rate in config.metrics}
     if name != REAL:
         keys = {row["sample_key"] for row in accepted}
@@ -213,16 +213,15 @@ def _rate(rows: Sequence[Mapping[str, Any]], rate: str) -> Value:
     return Value(rate_percent(rows, rate), interval)
 
 
-def _notes(config: LipreadConfig, inputs: Mapping[str, Artifact]) -> list[str]:
+def _notes(config: LipreadConfig, inputs: Mapping[str, Artifact], experts: Mapping[str, bool | None]) -> list[str]:
     reader = inputs[READER]
     notes = [f"reader: {reader.root.resolve().name}, artifact {reader.manifest.artifact_id[:16]}"]
     if REAL not in inputs:
         notes.append("no real clips were given: how often the reader errs on them is not known")
     elif config.split == "train" and any(ref.id == inputs[REAL].manifest.artifact_id for ref in reader.manifest.inputs):
         notes.append("the reader learned from these very clips")
-    known = {name: was_expert(reader, inputs[name]) for name in config.systems}
-    notes += [f"{name}: tuned by this reader, which is no independent witness" for name, yes in known.items() if yes]
-    unknown = [name for name, yes in known.items() if yes is None]
+    notes += [f"{name}: tuned by this reader, which is no independent witness" for name, yes in experts.items() if yes]
+    unknown = [name for name, yes in experts.items() if yes is None]
     if unknown:
         notes.append(f"no lineage is known of {', '.join(unknown)}: whether this reader tuned it cannot be told")
     return notes

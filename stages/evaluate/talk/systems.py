@@ -21,6 +21,7 @@ _USUAL_FPS = 25.0
 @dataclass(frozen=True, slots=True)
 class Contest:
     """``keys`` name the clips as ``reference`` does; ``sets`` has each system's clips, and its key for each of them.
+    Videos are read at ``fps``.
 
     The real clips, if there are any, are the first set, under ``REAL``.
     """
@@ -28,6 +29,7 @@ class Contest:
     keys: tuple[str, ...]
     reference: ClipSet
     sets: Mapping[str, tuple[ClipSet, Mapping[str, str]]]
+    fps: float
 
 
 def gather(config: TalkingConfig, inputs: Mapping[str, Artifact]) -> Contest:
@@ -38,7 +40,7 @@ def gather(config: TalkingConfig, inputs: Mapping[str, Artifact]) -> Contest:
     chosen = sorted(choose(reference.keys, config.limit))
     keys = tuple(reference.keys[i] for i in chosen)
     sets = {name: (clips, pair_clips(name, reference, keys, clips)) for name, clips in opened.items()}
-    return Contest(keys, reference, sets)
+    return Contest(keys, reference, sets, fps)
 
 
 def open_clips(artifact: Artifact, config: TalkingConfig, fps: float) -> ClipSet:

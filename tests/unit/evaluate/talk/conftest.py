@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support.lip_reader import make_lip_reader
 from support.grey_mouths import GreyMouthDetector, draw_levels, write_talk
+from support.lip_reader import make_lip_reader
 
 from stages.common.face import clip_tracker
 from stages.common.lip_reading import LipReaderExpert

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from support.lip_reader import make_lip_reader, write_manifest_of
 from support.grey_mouths import NOBODY, draw_levels, write_talk
+from support.lip_reader import make_lip_reader, write_manifest_of
 
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError, Interrupted, MissingModelError, TooManyRejectedError
@@ -164,4 +164,4 @@ def test_the_published_numbers_stand_beside_ours():
     rows = {row.labels["published"]: row.values for row in published_rows("eval_lipread")}
     assert rows["ground truth (AV-HuBERT reads MEAD)"]["wer"].mean == 65.5
     assert published_metrics("eval_lipread") == ("wer", "cer", "werv", "cerv")
-    assert lipread.RATES == published_metrics("eval_lipread")
+    assert published_metrics("eval_lipread") == lipread.RATES
