@@ -124,7 +124,7 @@ def test_the_middle_of_a_larger_crop_is_what_is_read():
 def test_clips_without_text_are_refused(tmp_path, monkeypatch, clips):
     facts = ClipDataset.facts
     monkeypatch.setattr(ClipDataset, "facts", lambda self, index: facts(self, index) | {"text": None})
-    with pytest.raises(BadInputError, match="no clip of the split .train. has a text"):
+    with pytest.raises(BadInputError, match="no clip of the split 'train' has a text"):
         execute(LIPREADER, tiny_config(LIPREADER), {"data": clips}, tmp_path / "out")
 
 
