@@ -14,6 +14,8 @@ from typing import Any
 from stages.common.errors import ConfigError, FacediffError
 from stages.common.weights import DEFAULT_MODEL, resolve_model
 
+_VIDEO_STEPS = 2
+"""Few, since memory does not depend on them."""
 _EPILOG = """\
 Labelled photos: --photos is the folder that the paths in --labels (columns path, emotion, identity, split, grey) start
 from. Environment: FACEDIFF_DATA and FACEDIFF_LABELS stand for them; labels.csv in the photos' folder is the default.
@@ -28,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections: dict[str, Callable[[argparse.Namespace], Any]] = {
         "preprocess": _preprocess,
         "edit": _edit,
+        "throughput": _throughput,
         "training": _training,
         "inversion": _inversion,
         "judge": _judge,
+        "talk": _talk,
     }
     results: dict[str, Any] = {}
     exit_code = 0
@@ -53,7 +57,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("section", nargs="?", choices=["all", "judge", "preprocess", "edit", "inversion", "training"], default="all")
+    add(
+        "section",
+        nargs="?",
+        choices=["all", "judge", "preprocess", "edit", "throughput", "inversion", "training", "talk"],
+        default="all",
+    )
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
     add("--photos", type=Path, default=_environment_path("FACEDIFF_DATA"), help="root of the labelled photos")
     add("--labels", type=Path, default=_environment_path("FACEDIFF_LABELS"), help="their table")
@@ -71,8 +80,17 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--runs", type=int, default=3, help="edit: how often the command is timed (default: %(default)s)")
     add("--count", type=int, default=512, help="preprocess: how many photos (default: %(default)s)")
     add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
+    add("--seconds", nargs="+", type=int, default=[30, 1800], help="throughput: lengths of videos (default: 30 1800)")
     add("--shards", type=Path, help="training: what `facediff shard` wrote, to measure the loader")
     add("--batch", type=int, default=4, help="training: samples a step (default: %(default)s)")
+    add(
+        "--clips", type=Path, default=_environment_path("FACEDIFF_CLIPS"), help="talk: what `preprocess` made of videos"
+    )
+    add("--videos", type=Path, help="talk: the root of those videos, to dub them from file to file")
+    add("--talker", default="facediff-talk-mini", help="talk: a model's name or folder (default: %(default)s)")
+    add("--frames", type=int, default=25, help="talk: frames of each clip in the table of steps (default: %(default)s)")
+    add("--rounds", type=int, default=4, help="talk: how often a clip is played for drift (default: %(default)s)")
+    add("--out", type=Path, help="talk: folder for the dubbed videos, for `facediff eval lipread --clips NAME=DIR`")
     add("--json", type=Path, metavar="FILE", help="also write all numbers there")
     add("--grid", type=Path, metavar="FILE.png", help="judge: also write the first edited faces there")
     return parser.parse_args(arguments)
@@ -127,6 +145,22 @@ def _edit(options: argparse.Namespace) -> dict[str, Any]:
         round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps)
     print_edit(cost, round_trip)
     return {"cost": cost, "round_trip": round_trip}
+
+
+def _throughput(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.photos import select_photos
+    from benchmarks.throughput import measure_batch, measure_video_memory, print_throughput
+
+    model, batch = str(resolve_model(options.model).root), None
+    try:
+        root, labels = _data(options)
+        photos = [photo.path for photo in select_photos(labels, options.split, "neutral", min(options.limit, 8))]
+        batch = measure_batch(model, [root / path for path in photos], options.steps)
+    except ConfigError as error:
+        print(f"photos are not timed: {error.what}", file=sys.stderr)
+    videos = measure_video_memory(model, options.seconds, _VIDEO_STEPS)
+    print_throughput(batch, videos)
+    return {"batch": batch, "videos": videos}
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:
@@ -189,6 +223,33 @@ def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:
         print_judgement(results[-1])
         if options.grid:
             write_grid(judge, options.grid)
+    return results
+
+
+def _talk(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.talk import load_cases, measure_drift, measure_dubbing, measure_steps, print_talk
+    from benchmarks.talk_videos import dub_videos, find_videos, print_videos
+    from stages.common.clips import ClipDataset
+    from stages.common.manifest import ArtifactKind, load_artifact
+    from stages.common.talking import load_talking_model
+    from stages.talk.config import TalkConfig
+
+    if options.clips is None:
+        raise ConfigError("no clips", "Give --clips, or set FACEDIFF_CLIPS")
+    artifact = load_artifact(options.clips, ArtifactKind.CLIPS)
+    model, config = load_talking_model(resolve_model(options.talker).root, options.device), TalkConfig()
+    cases = load_cases(ClipDataset(artifact, options.split), model, options.limit)
+    dubbing = measure_dubbing(model, cases, config)
+    steps = measure_steps(model, cases[: options.runs], config, options.frames)
+    drift = measure_drift(model, cases[0], config, options.rounds)
+    print_talk(dubbing, steps, drift)
+    results: dict[str, Any] = {"dubbing": dubbing, "steps": steps, "drift": drift}
+    if options.videos is None or options.out is None:
+        print("whole videos are not dubbed without --videos and --out", file=sys.stderr)
+        return results
+    videos = find_videos(artifact, options.videos, options.split, options.limit)
+    results["videos"] = dub_videos(model, videos, options.out, config)
+    print_videos(results["videos"])
     return results
 
 

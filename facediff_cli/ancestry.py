@@ -64,12 +64,12 @@ def build_tree(artifact: Artifact) -> dict[str, Any]:
 def picture_tree(path: Path, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """A picture above the model that made it; the model's own tree where the store holds it."""
     from stages.common.manifest import load_artifact
-    from stages.common.weights import list_models
+    from stages.common.weights import model_with_id
 
     wanted = provenance.get("model")
-    found = (load_artifact(entry.root) for entry in list_models())
-    trees = [build_tree(artifact) for artifact in found if artifact.manifest.artifact_id == wanted]
-    inputs = trees or ([{"kind": "model", "id": wanted, "inputs": []}] if wanted else [])
+    inputs = [{"kind": "model", "id": wanted, "inputs": []}] if wanted else []
+    if entry := model_with_id(wanted) if wanted else None:
+        inputs = [build_tree(load_artifact(entry.root))]
     return {"kind": "picture", "id": path.name, "stage": "edit", "inputs": inputs, "provenance": dict(provenance)}
 
 

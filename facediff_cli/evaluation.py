@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facediff_cli.options import as_settings
 from facediff_cli.reporting import emit
 from facediff_cli.stage_command import role_of, summarize
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from stages.common.manifest import Artifact
     from stages.evaluate.config import MetricsConfig
 
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model's name, or the folder of one or of a run.")
-]
 DataOption = Annotated[
     Path, typer.Option("--data", "-d", metavar="DIR", help="The folder that `shard` or `preprocess` wrote.")
 ]
@@ -34,7 +32,6 @@ MetricsOption = Annotated[
 ]
 CsvOption = Annotated[bool, typer.Option("--csv", help="Print the table as CSV on stdout.")]
 LatexOption = Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs) on stdout.")]
-DEFAULT_MODEL = "facediff-mini"
 
 
 def resolve_evaluation(
@@ -45,17 +42,10 @@ def resolve_evaluation(
     given: Mapping[str, Any],
 ) -> MetricsConfig:
     """Preset or file, then ``--set``, then the command's own options; and ``auto`` metrics become what is here."""
-    import yaml
-
     from stages.common.config import resolve_config
     from stages.evaluate.registry import settle_metrics
 
-    options = [
-        f"{name}={yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)}"
-        for name, value in given.items()
-        if value is not None
-    ]
-    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *options])
+    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *as_settings(given)])
     return settle_metrics(resolved)
 
 

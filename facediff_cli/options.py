@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 CPU_COUNT = os.cpu_count() or 1
+DEFAULT_MODEL = "facediff-mini"
+"""As ``stages.common.weights`` has it, which takes too long to import for ``--help``."""
 
 
 class Device(StrEnum):
@@ -28,6 +33,15 @@ class Detector(StrEnum):
     DLIB = "dlib"
 
 
+class RoundTripSampler(StrEnum):
+    """The way into noise and back."""
+
+    DDIM = "ddim"
+    EXACT = "exact"
+    DPMPP_2M = "dpmpp-2m"
+    THESIS = "thesis"
+
+
 class Tracker(StrEnum):
     """What shows the curves and pictures of a training."""
 
@@ -41,12 +55,16 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be
 OutFolderOption = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; it appears only when it is complete.")
 ]
+DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", "-c", metavar="NAME|FILE", help="A preset by name, or a YAML file.")
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=VALUE", help="Change one setting (repeatable); stronger than --config."),
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model by name (`facediff models list`) or a folder.")
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the networks run.")]
 WorkersOption = Annotated[int, typer.Option("--workers", "-j", min=1, help="Processes that work side by side.")]
@@ -56,6 +74,13 @@ TrackerOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Equal seeds and inputs give equal results.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an unfinished run in the same --out.")]
+RoundTripOption = Annotated[
+    RoundTripSampler,
+    typer.Option(
+        "--sampler",
+        help="dpmpp-2m needs half the steps; exact loses least, in 3 times the time; thesis: as its code.",
+    ),
+]
 ClassifierOption = Annotated[
     Path | None, typer.Option("--classifier", metavar="RUN", help="Guide by what `train classifier` wrote.")
 ]
@@ -65,3 +90,15 @@ ClassifierScaleOption = Annotated[
 DetectorOption = Annotated[Detector | None, typer.Option("--detector", help="Landmarks; auto takes FAN where it can.")]
 SizeOption = Annotated[int | None, typer.Option("--size", metavar="PX", help="Side of the crops in pixels (128).")]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first files, in order of path.")]
+
+
+def as_settings(options: Mapping[str, Any]) -> list[str]:
+    """``name=value``, as ``--set`` takes it, for each option that was given."""
+    import yaml
+
+    values = {name: value.value if isinstance(value, StrEnum) else value for name, value in options.items()}
+    return [
+        f"{name}={yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)}"
+        for name, value in values.items()
+        if value is not None
+    ]

@@ -31,6 +31,8 @@ _CONFIGS = {
     "eval_lipread": "evaluate:LipreadConfig",
     "eval_sync": "evaluate:SyncConfig",
     "talk_training": "talk_training:TalkTrainingConfig",
+    "lipreader": "lipreader:LipReaderTrainConfig",
+    "finetune_lipread": "finetune_lipread:LipTuningConfig",
     "study": "study:StudyConfig",
 }
 

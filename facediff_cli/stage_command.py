@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stages.common.manifest import Artifact, ArtifactKind, Manifest
     from stages.common.plan import Plan
     from stages.common.progress import Progress
-    from stages.common.stage import StageSpec
+    from stages.common.stage import StageSpec, TrackerName
 
 
 def run_stage(
@@ -125,7 +125,7 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def resolve_tracker(name: str) -> Literal["tensorboard", "wandb"] | None:
+def resolve_tracker(name: str) -> TrackerName | None:
     """The tracker by its name, None for "none". Raises ``ConfigError`` when its package is not installed."""
     if name == "none":
         return None

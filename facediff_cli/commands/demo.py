@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, load_models
+from facediff_cli.commands.edit import load_models
 from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
-from facediff_cli.options import Device, DeviceOption, DryRunOption, JsonOption
+from facediff_cli.options import DEFAULT_MODEL, Device, DeviceOption, DryRunOption, JsonOption
 from facediff_cli.reporting import RichProgress, emit
 from facediff_cli.stage_command import resolve_device
 

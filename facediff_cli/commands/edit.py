@@ -11,12 +11,17 @@ import typer
 
 from facediff_cli.edit_report import show_outcomes, show_plan
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ClassifierOption,
     ClassifierScaleOption,
+    Detector,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
+    RoundTripOption,
+    RoundTripSampler,
     SeedOption,
     SetOption,
 )
@@ -35,8 +40,6 @@ if TYPE_CHECKING:
     from stages.edit.like import Like
     from stages.edit.sweep import SweepEditor
 
-DEFAULT_MODEL = "facediff-mini"
-
 
 class Blend(StrEnum):
     """How the edit goes back into the photo."""
@@ -45,26 +48,6 @@ class Blend(StrEnum):
     PASTE = "paste"
 
 
-class RoundTripSampler(StrEnum):
-    """The way into noise and back."""
-
-    DDIM = "ddim"
-    EXACT = "exact"
-    DPMPP_2M = "dpmpp-2m"
-    THESIS = "thesis"
-
-
-class Detector(StrEnum):
-    """What finds the face."""
-
-    AUTO = "auto"
-    FAN = "fan"
-    DLIB = "dlib"
-
-
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="NAME|DIR", help="A model by name (`facediff models list`) or a folder.")
-]
 BaseOption = Annotated[
     Path | None,
     typer.Option(
@@ -72,14 +55,6 @@ BaseOption = Annotated[
     ),
 ]
 DetectorOption = Annotated[Detector, typer.Option("--detector", help="dlib works offline; auto takes FAN if it can.")]
-
-RoundTripOption = Annotated[
-    RoundTripSampler,
-    typer.Option(
-        "--sampler",
-        help="dpmpp-2m needs half the steps; exact loses least, in 3 times the time; thesis: as its code.",
-    ),
-]
 
 
 def edit(
@@ -248,11 +223,10 @@ def _make_config(
 
 def _model_of(earlier: Like, otherwise: str) -> str:
     """The name of the model that made an earlier result, where the store has it."""
-    from stages.common.manifest import load_artifact
-    from stages.common.weights import list_models
+    from stages.common.weights import model_with_id
 
-    ids = {load_artifact(entry.root).manifest.artifact_id: entry.name for entry in list_models()}
-    return ids.get(earlier.model, otherwise)
+    entry = model_with_id(earlier.model)
+    return otherwise if entry is None else entry.name
 
 
 def _check_same(earlier: Like, artifact: Artifact, guide: Artifact | None) -> None:

@@ -9,13 +9,11 @@ import typer
 
 from facediff_cli.commands import eval_talk
 from facediff_cli.evaluation import (
-    DEFAULT_MODEL,
     CsvOption,
     DataOption,
     LatexOption,
     LimitOption,
     MetricsOption,
-    ModelOption,
     SplitOption,
     load_data,
     metric_names,
@@ -23,11 +21,13 @@ from facediff_cli.evaluation import (
     table_shower,
 )
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ConfigOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     SeedOption,
     SetOption,

@@ -175,9 +175,7 @@ def _resolve(
 ) -> Any:
     """The settings, with the detector that is here: a run key names what was used."""
     from stages.common.face.detect import resolve_detector
-    from stages.common.media.container import require_av
 
-    require_av()
     resolved: Any = resolve_evaluation(config_type, section, config, settings, given)
     return resolved.model_copy(update={"detector": resolve_detector(resolved.detector, fetch=False)[0]})
 

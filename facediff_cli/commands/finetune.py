@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption
+from facediff_cli.commands.eval_talk import DEFAULT_READER
+from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
+from facediff_cli.commands.train import ClipsOption
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     ReadersOption,
     ResumeOption,
@@ -22,6 +26,7 @@ from facediff_cli.options import (
     SetOption,
     Tracker,
     TrackerOption,
+    as_settings,
 )
 from facediff_cli.stage_command import load_input, run_stage
 
@@ -56,7 +61,7 @@ def finetune() -> None:
 @app.command()
 def clip(
     target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
-    data: Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")],
+    data: DataOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_MODEL,
     guide: Annotated[
@@ -104,8 +109,7 @@ def clip(
     from stages.finetune.config import FinetuneConfig
     from stages.finetune.run import finetune_stage
 
-    options = {"target": target, "guide": guide, "identity": identity, "guidance": guidance}
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    given = as_settings({"target": target, "guide": guide, "identity": identity, "guidance": guidance})
     resolved = resolve_config(
         FinetuneConfig, "finetune", config, [*given, *(["lora=null"] if full else []), *(settings or ())]
     )
@@ -113,6 +117,67 @@ def clip(
         finetune_stage(whole=resolved.lora is None),
         resolved,
         {"data": load_input(data, "shards"), **as_model_input(resolve_model(model)), **_judges(resolved, clip_model)},
+        out,
+        seed=seed,
+        resume=resume,
+        device=device.value,
+        workers=workers,
+        tracker=tracker.value,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def lipread(
+    data: ClipsOption,
+    out: OutFolderOption,
+    model: ModelOption = DEFAULT_TALKER,
+    reader: Annotated[
+        str, typer.Option("--reader", metavar="NAME|DIR", help="The lip reader to please.")
+    ] = DEFAULT_READER,
+    full: Annotated[bool, typer.Option("--full", help="Tune all weights, not a low-rank update.")] = False,
+    config: ConfigOption = "grid-mini",
+    settings: SetOption = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = Device.AUTO,
+    workers: ReadersOption = 2,
+    tracker: TrackerOption = Tracker.TENSORBOARD,
+    resume: ResumeOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune a talking face so that a lip reader sees in its frames what it sees in the real ones.
+
+    Frames of clips are noised to a random level and made again in eight differentiable DDIM steps; the loss is the
+    distance of the reader's features of both mouths, and of the latents. The result is a whole model, also where a
+    low-rank update is tuned. Judge it with another reader than the one that it was tuned with.
+
+    **Examples**
+
+    * `facediff finetune lipread --data runs/grid --out runs/clearer`
+
+    * `facediff finetune lipread --data runs/grid --model runs/talk --reader runs/expert --full --out runs/clearer`
+
+    * `facediff eval lipread --data runs/grid --clips clearer=talked --reader runs/judge --out runs/eval`
+    """
+    from stages.common.config import resolve_config
+    from stages.common.lip_reading import find_lip_reader
+    from stages.finetune_lipread.config import LipTuningConfig
+    from stages.finetune_lipread.run import FINETUNE_LIPREAD
+
+    resolved = resolve_config(
+        LipTuningConfig, "finetune_lipread", config, [*(["lora=null"] if full else []), *(settings or ())]
+    )
+    inputs = {
+        "data": load_input(data, "clips"),
+        "model": load_talker_artifact(model),
+        "reader": find_lip_reader(reader),
+    }
+    run_stage(
+        FINETUNE_LIPREAD,
+        resolved,
+        inputs,
         out,
         seed=seed,
         resume=resume,

@@ -8,8 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption, RoundTripOption, RoundTripSampler
-from facediff_cli.options import Device, DeviceOption, DryRunOption, JsonOption, OutFolderOption, SeedOption
+from facediff_cli.options import (
+    DEFAULT_MODEL,
+    Device,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    ModelOption,
+    OutFolderOption,
+    RoundTripOption,
+    RoundTripSampler,
+    SeedOption,
+)
 from facediff_cli.stage_command import run_stage
 
 

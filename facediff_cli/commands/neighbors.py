@@ -10,12 +10,14 @@ import typer
 
 from facediff_cli.options import (
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
     OutFolderOption,
     SetOption,
+    as_settings,
 )
 from facediff_cli.stage_command import load_input, run_stage
 
@@ -29,7 +31,7 @@ class Space(StrEnum):
 
 def neighbors(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="The folder that `synthesize` wrote.")],
-    data: Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")],
+    data: DataOption,
     out: OutFolderOption,
     k: Annotated[int | None, typer.Option("--k", min=2, help="Neighbours of each sample. Default: 10.")] = None,
     space: Annotated[
@@ -55,14 +57,10 @@ def neighbors(
     from stages.neighbors.config import NeighborsConfig
     from stages.neighbors.run import NEIGHBORS
 
-    overrides = list(settings or ())
-    if k is not None:
-        overrides.append(f"k={k}")
-    if space:
-        overrides.append(f"spaces=[{', '.join(dict.fromkeys(s.value for s in space))}]")
+    given = as_settings({"k": k, "spaces": list(dict.fromkeys(s.value for s in space)) if space else None})
     run_stage(
         NEIGHBORS,
-        resolve_config(NeighborsConfig, "neighbors", config, overrides),
+        resolve_config(NeighborsConfig, "neighbors", config, [*(settings or ()), *given]),
         {"samples": load_input(samples, "samples"), "data": load_input(data, "shards")},
         out,
         device=device.value,

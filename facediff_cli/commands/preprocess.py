@@ -19,6 +19,7 @@ from facediff_cli.options import (
     SetOption,
     SizeOption,
     WorkersOption,
+    as_settings,
 )
 from facediff_cli.reporting import RichProgress
 from facediff_cli.stage_command import run_stage
@@ -61,7 +62,7 @@ def folder(
     """
     from stages.align.sources import read_folder
 
-    options = {"detector": detector and detector.value, "size_px": size, "limit": limit}
+    options = {"detector": detector, "size_px": size, "limit": limit}
     align = _resolve(options, config, settings, dry_run)
     _run(align, read_folder(source, labels), out, workers=workers, dry_run=dry_run, as_json=as_json)
 
@@ -94,7 +95,7 @@ def affectnet(
     """
     from stages.align.sources import read_affectnet
 
-    options = {"detector": detector and detector.value, "size_px": size, "limit": limit}
+    options = {"detector": detector, "size_px": size, "limit": limit}
     align = _resolve(options, config, settings, dry_run)
     _run(align, read_affectnet(source), out, workers=workers, dry_run=dry_run, as_json=as_json)
 
@@ -103,8 +104,7 @@ def _resolve(options: dict[str, Any], config: str | None, settings: list[str] | 
     from stages.align.config import AlignConfig, settle_detector
     from stages.common.config import resolve_config
 
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
-    align = resolve_config(AlignConfig, "align", config, [*(settings or ()), *given])
+    align = resolve_config(AlignConfig, "align", config, [*(settings or ()), *as_settings(options)])
     align, reason = settle_detector(align, fetch=not dry_run)
     RichProgress().note(reason)
     return align

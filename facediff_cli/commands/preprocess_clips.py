@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facediff_cli.options import (
     CPU_COUNT,
     ConfigOption,
-    Detector,
     DetectorOption,
     Device,
     DeviceOption,
@@ -21,6 +20,7 @@ from facediff_cli.options import (
     SetOption,
     SizeOption,
     WorkersOption,
+    as_settings,
 )
 from facediff_cli.reporting import RichProgress
 from facediff_cli.stage_command import run_stage
@@ -63,7 +63,7 @@ def video(
     """
     from stages.clips.sources import read_videos
 
-    options = _options(detector, size, fps, limit)
+    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
     _run(read_videos(source, transcripts), options, config, settings, out, workers, device, dry_run, as_json)
 
 
@@ -94,7 +94,7 @@ def grid(
     """
     from stages.clips.sources import read_grid
 
-    options = _options(detector, size, fps, limit)
+    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
     _run(read_grid(source), options, config, settings, out, workers, device, dry_run, as_json)
 
 
@@ -129,18 +129,13 @@ def mead(
     """
     from stages.clips.sources import read_mead
 
-    options = _options(detector, size, fps, limit)
+    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
     _run(read_mead(source, val_subjects or ()), options, config, settings, out, workers, device, dry_run, as_json)
-
-
-def _options(detector: Detector | None, size: int | None, fps: float | None, limit: int | None) -> list[str]:
-    options = {"detector": detector and detector.value, "size_px": size, "fps": fps, "limit": limit}
-    return [f"{name}={value}" for name, value in options.items() if value is not None]
 
 
 def _run(
     source: Clips,
-    options: list[str],
+    options: dict[str, Any],
     config: str | None,
     settings: list[str] | None,
     out: Path,
@@ -153,7 +148,7 @@ def _run(
     from stages.clips.run import CLIPS
     from stages.common.config import resolve_config
 
-    clips = resolve_config(ClipsConfig, "clips", config, [*(settings or ()), *options])
+    clips = resolve_config(ClipsConfig, "clips", config, [*(settings or ()), *as_settings(options)])
     clips, reason = settle(clips, source, fetch=not dry_run)
     RichProgress().note(reason)
     place = device.value if clips.detector == "fan" else "cpu"

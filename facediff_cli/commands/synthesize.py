@@ -7,14 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from facediff_cli.commands.edit import DEFAULT_MODEL, ModelOption
 from facediff_cli.options import (
+    DEFAULT_MODEL,
     ClassifierOption,
     ClassifierScaleOption,
     Device,
     DeviceOption,
     DryRunOption,
     JsonOption,
+    ModelOption,
     OutFolderOption,
     ResumeOption,
     SeedOption,

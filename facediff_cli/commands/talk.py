@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.commands.edit import DetectorOption, ModelOption
+from facediff_cli.commands.edit import DetectorOption
 from facediff_cli.commands.synthesize import Sampler
-from facediff_cli.options import Detector, Device, DeviceOption, DryRunOption, JsonOption, SeedOption, SetOption
+from facediff_cli.options import (
+    Detector,
+    Device,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    SetOption,
+)
 from facediff_cli.reporting import RichProgress, emit
 from facediff_cli.stage_command import resolve_device
 

@@ -9,6 +9,7 @@ import typer
 
 from facediff_cli.options import (
     ConfigOption,
+    DataOption,
     Device,
     DeviceOption,
     DryRunOption,
@@ -27,7 +28,6 @@ app = typer.Typer()
 _DEFAULT_PRESET = "mini"
 _TALK_PRESET = "grid-mini"
 
-DataOption = Annotated[Path, typer.Option("--data", metavar="MANIFEST", help="The folder that `shard` wrote.")]
 PicturesOption = Annotated[
     Path, typer.Option("--data", metavar="MANIFEST", help="What `shard` wrote, or clips, whose frames are taken.")
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
+
 from stages.bundle.config import BundleConfig
 from stages.common.checkpoint import (
     load_denoiser,
@@ -15,8 +17,10 @@ from stages.common.checkpoint import (
     save_emotion_classifier,
     save_latent_space,
 )
+from stages.common.emotions import EMOTIONS
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
+from stages.models.denoiser import Denoiser
 
 
 def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
@@ -24,12 +28,21 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     ldm, emotion = inputs["ldm"], inputs["emotion"]
     info = load_model_info(ldm.root).model_copy(update={"recommended_guidance": dict(config.recommended_guidance)})
     save_latent_space(load_latent_space(ldm.root).half(), context.out)
-    save_denoiser(load_denoiser(ldm.root).half(), load_schedule_config(ldm.root), info, context.out)
+    denoiser = load_denoiser(ldm.root)
+    _mix_contexts(denoiser, config.contexts)
+    save_denoiser(denoiser.half(), load_schedule_config(ldm.root), info, context.out)
     classifier = load_emotion_classifier(emotion.root)
     assert classifier is not None, "an emotion artifact holds a classifier"
     save_emotion_classifier(classifier.half(), context.out)
     metrics = {"ldm": dict(ldm.manifest.metrics), "emotion": dict(emotion.manifest.metrics)}
     return ArtifactDraft(Counts(total=1, ok=1), metrics)
+
+
+def _mix_contexts(denoiser: Denoiser, contexts: Mapping[str, Mapping[str, float]]) -> None:
+    weights_KK = torch.eye(denoiser.null_class)
+    for name, parts in contexts.items():
+        weights_KK[EMOTIONS.index(name)] = torch.tensor([parts.get(part, 0.0) for part in EMOTIONS])
+    denoiser.emotion_embedding.weight[: denoiser.null_class] = denoiser.mixed_context(weights_KK)
 
 
 BUNDLE = StageSpec(

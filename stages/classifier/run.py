@@ -10,8 +10,8 @@ from stages.classifier.config import ClassifierConfig
 from stages.classifier.trainer import ClassifierTrainer
 from stages.common.checkpoint import open_latent_space, require_latents, save_noisy_classifier
 from stages.common.latents import open_latents
-from stages.common.manifest import Artifact, ArtifactKind, Counts
-from stages.common.shards import ShardDataset, require_labels
+from stages.common.manifest import Artifact, ArtifactKind
+from stages.common.shards import ShardDataset, count_labelled, require_labels
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
@@ -38,9 +38,7 @@ def run(config: ClassifierConfig, inputs: Mapping[str, Artifact], context: RunCo
     )
     row = fit(trainer, config.loop, stepper, context, "classifier")
     save_noisy_classifier(model, config.schedule, context.out)
-    used = len(trainer.labelled)
-    rejected = {"unlabelled": len(train) - used} if used < len(train) else {}
-    return ArtifactDraft(Counts(total=len(train), ok=used, rejected_by_reason=rejected), row)
+    return ArtifactDraft(count_labelled(train), row)
 
 
 CLASSIFIER = StageSpec(

@@ -15,7 +15,7 @@ from stages.classifier.config import ClassifierConfig
 from stages.common.latents import LatentData
 from stages.common.shards import UNLABELLED
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import forward_process
@@ -78,7 +78,7 @@ class ClassifierTrainer:
         nll = 0.0
         for number, level in enumerate(levels):
             right, random = 0.0, torch.Generator().manual_seed(number)
-            for indices in np.array_split(labelled, -(-len(labelled) // self.config.loop.batch_size)):
+            for indices in even_batches(labelled, self.config.loop.batch_size):
                 z0 = self.val_data.batch(indices, np.zeros(len(indices), dtype=np.bool_))
                 draws = {
                     "labels": torch.from_numpy(self.val_labels[indices]),
@@ -117,7 +117,7 @@ class ClassifierTrainer:
         return self.train_data.batch(self._indices(step)[self.own], self.order.mirrored(step)[self.own])
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         z_t = self.process.add_noise(on["z0"], on["noise"], on["timesteps"])
         logits = self.network(z_t, on["timesteps"]).float()
         loss = F.cross_entropy(logits, on["labels"])

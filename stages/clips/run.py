@@ -21,7 +21,6 @@ from stages.common.errors import BadInputError
 from stages.common.face.detect import load_detector
 from stages.common.hashing import hash_json
 from stages.common.manifest import Artifact, ArtifactKind, write_atomically
-from stages.common.media.container import require_av
 from stages.common.samples import OK, count_statuses, sample_key
 from stages.common.shards import INDEX_NAME
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
@@ -66,7 +65,6 @@ def run(config: ClipsConfig, inputs: Mapping[str, Artifact], context: RunContext
     source = inputs["clips"]
     if not isinstance(source, Clips):
         raise BadInputError("the clips stage reads clips, not the output of another stage")
-    require_av()
     settled, reason = settle(config, source, fetch=True)
     if config.detector == "auto":
         context.progress.note(reason)

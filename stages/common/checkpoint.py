@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from diffusers import DDIMScheduler, UNet2DConditionModel, VQModel
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
 from stages.common.errors import BadInputError
 from stages.common.manifest import Artifact
 from stages.common.model_files import (
+    ConfigT,
     load_network,
     load_weights,
     read_config,
@@ -32,6 +35,8 @@ _INFO_JSON = "model.json"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class ModelInfo(BaseModel):
@@ -137,10 +142,7 @@ def load_model_info(root: Path) -> ModelInfo:
 
 def save_emotion_classifier(model: EmotionClassifier, root: Path) -> None:
     """Write ``emotion_classifier/`` below ``root``."""
-    folder = root / _CLASSIFIER_FOLDER
-    folder.mkdir(exist_ok=True)
-    save_weights(model, folder / "model.safetensors")
-    write_config(folder / "config.json", model.config)
+    _save_module(model, model.config, root / _CLASSIFIER_FOLDER)
 
 
 def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifier | None:
@@ -148,23 +150,31 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     folder = root / _CLASSIFIER_FOLDER
     if not folder.is_dir():
         return None
-    model = EmotionClassifier(read_config(folder / "config.json", EmotionClassifierConfig))
-    load_weights(model, folder / "model.safetensors")
-    return model.to(device).eval().requires_grad_(False)
+    return _load_module(EmotionClassifier, EmotionClassifierConfig, folder, device)
 
 
 def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root: Path) -> None:
     """Write ``noisy_classifier/`` and ``scheduler/``."""
-    folder = root / _NOISY_CLASSIFIER_FOLDER
-    folder.mkdir(exist_ok=True)
-    save_weights(model, folder / "model.safetensors")
-    write_config(folder / "config.json", model.config)
-    build_scheduler(schedule).save_pretrained(root / "scheduler")
+    _save_module(model, model.config, root / _NOISY_CLASSIFIER_FOLDER)
+    save_schedule(schedule, root)
 
 
 def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
     """Read what ``save_noisy_classifier`` wrote, in float32 and eval mode."""
-    folder = root / _NOISY_CLASSIFIER_FOLDER
-    model = NoisyClassifier(read_config(folder / "config.json", NoisyClassifierConfig))
-    load_weights(model, folder / "model.safetensors")
-    return model.to(device).eval().requires_grad_(False)
+    return _load_module(NoisyClassifier, NoisyClassifierConfig, root / _NOISY_CLASSIFIER_FOLDER, device)
+
+
+def _save_module(module: nn.Module, config: BaseModel, folder: Path) -> None:
+    """Write the weights and settings of a network that diffusers does not know."""
+    folder.mkdir(exist_ok=True)
+    save_weights(module, folder / "model.safetensors")
+    write_config(folder / "config.json", config)
+
+
+def _load_module(
+    network_type: Callable[[ConfigT], ModuleT], config_type: type[ConfigT], folder: Path, device: str
+) -> ModuleT:
+    """Read what ``_save_module`` wrote, in float32 and eval mode."""
+    module = network_type(read_config(folder / "config.json", config_type))
+    load_weights(module, folder / "model.safetensors")
+    return module.to(device).eval().requires_grad_(False)

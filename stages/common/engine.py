@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from stages.common.environment import describe_code, describe_environment
 from stages.common.errors import BadInputError, ConfigError, MissingModelError, ResumeConflictError
@@ -39,7 +38,7 @@ from stages.common.manifest import (
 from stages.common.plan import Plan, PlanStatus, RunIdentity, identify, partial_folder, plan, run_file
 from stages.common.processes import agreed, is_leader, wait_for_all
 from stages.common.progress import Progress, SilentProgress
-from stages.common.stage import ArtifactDraft, ConfigT, RunContext, StageSpec
+from stages.common.stage import ArtifactDraft, ConfigT, RunContext, StageSpec, TrackerName
 
 
 def execute(
@@ -54,7 +53,7 @@ def execute(
     device: str = "cpu",
     progress: Progress | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-    tracker: Literal["tensorboard", "wandb"] | None = None,
+    tracker: TrackerName | None = None,
 ) -> Artifact:
     """Run ``spec`` unless ``out`` is up to date, and return the artifact.
 

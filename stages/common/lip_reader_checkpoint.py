@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
-
-from stages.common.model_files import load_weights, read_config, write_config
+from stages.common.model_files import load_weights, read_config, save_weights, write_config
 from stages.models.lip_reader import LipReader, LipReaderConfig
 
 _CONFIG_JSON = "lip_reader.json"
 _WEIGHTS_FILE = "lip_reader.safetensors"
 
 
-def save_lip_reader(model: LipReader, root: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write the units and sizes, and the weights in ``dtype``."""
-    weights = {name: _stored(value, dtype) for name, value in model.state_dict().items()}
-    save_file(weights, root / _WEIGHTS_FILE)
+def save_lip_reader(model: LipReader, root: Path) -> None:
+    """Write the units and sizes, and the weights as they are."""
+    save_weights(model, root / _WEIGHTS_FILE)
     write_config(root / _CONFIG_JSON, model.config)
 
 
@@ -26,7 +22,3 @@ def load_lip_reader(root: Path, device: str = "cpu") -> LipReader:
     model = LipReader(read_config(root / _CONFIG_JSON, LipReaderConfig))
     load_weights(model, root / _WEIGHTS_FILE)
     return model.to(device).eval().requires_grad_(False)
-
-
-def _stored(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return (value.detach().to(dtype) if value.is_floating_point() else value).contiguous()

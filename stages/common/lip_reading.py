@@ -7,9 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stages.common.errors import MissingModelError
 from stages.common.lip_reader_checkpoint import load_lip_reader
-from stages.common.manifest import Artifact
+from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.tensors import to_model_range
+from stages.common.weights import resolve_model
 from stages.models.beam_search import beam_search
 from stages.models.lip_reader import LipReader
 from stages.models.mouth_crop import CROP_PX, crop_mouths, normalize_mouths
@@ -54,6 +56,17 @@ class LipReaderExpert:
         mouths = normalize_mouths(cut_mouths(frames, landmarks))[None].to(self.device)
         features: Tensor = self.model.features(mouths, torch.tensor([len(frames)], device=self.device))[0]
         return features
+
+
+def find_lip_reader(name_or_dir: str) -> Artifact:
+    """The checked lip reader of the store or of a folder. Raises ``MissingModelError``, also for another kind."""
+    artifact = resolve_model(name_or_dir)
+    if artifact.manifest.kind is not ArtifactKind.LIP_READER:
+        raise MissingModelError(
+            f"{name_or_dir} holds {artifact.manifest.kind.value}, which cannot read",
+            "Give what `train lipreader` wrote",
+        )
+    return artifact
 
 
 def cut_mouths(frames: NDArray[np.uint8], landmarks: NDArray[np.float32], side_px: int = CROP_PX) -> Tensor:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from diffusers import UNet2DConditionModel
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from stages.common.config import StageConfig
 from stages.common.errors import BadInputError, MissingModelError
-from stages.common.manifest import Artifact, read_manifest, write_atomically
-from stages.common.weights import list_models, resolve_model
+from stages.common.manifest import Artifact, write_atomically
+from stages.common.weights import model_with_id, resolve_model
 
 _INFO_JSON = "lora.json"
 _WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
 """diffusers' name: ``unet.load_lora_adapter(folder, prefix=None)`` reads it too."""
 _ADAPTER = "default"
+
+
+class LoraSettings(StageConfig):
+    """Low-rank updates (Hu et al. 2022) of the U-Net's modules whose names end in one of ``modules``."""
+
+    rank: int = Field(default=8, ge=1)
+    modules: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
 
 
 class LoraInfo(BaseModel):
@@ -83,6 +90,11 @@ def merge_lora(unet: UNet2DConditionModel, root: Path) -> None:
         raise MissingModelError(f"{root / _WEIGHTS_FILE} is missing or damaged") from error
     if found.unexpected_keys or any("lora_" in name for name in found.missing_keys):
         raise MissingModelError(f"{root / _WEIGHTS_FILE} is of another network")
+    fold_lora(unet)
+
+
+def fold_lora(unet: UNet2DConditionModel) -> None:
+    """Turn the updates of a network that has them into its weights."""
     unet.fuse_lora()
     unet.unload_lora()
 
@@ -102,11 +114,10 @@ def find_base(root: Path, given: Path | None = None) -> Artifact:
                 "Give the one that it was tuned from",
             )
         return base
-    for entry in list_models():
-        with suppress(BadInputError):
-            if read_manifest(entry.root / "manifest.json").artifact_id == info.base:
-                return resolve_model(str(entry.root))
-    raise MissingModelError(
-        f"{root} changes the model {name}, which is not in the model store",
-        "Give its folder with --base, or fetch it with `facediff models pull`",
-    )
+    entry = model_with_id(info.base)
+    if entry is None:
+        raise MissingModelError(
+            f"{root} changes the model {name}, which is not in the model store",
+            "Give its folder with --base, or fetch it with `facediff models pull`",
+        )
+    return resolve_model(str(entry.root))

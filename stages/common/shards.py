@@ -15,7 +15,7 @@ from pyarrow import ArrowInvalid
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
-from stages.common.manifest import Artifact
+from stages.common.manifest import Artifact, Counts
 
 INDEX_NAME = "index.parquet"
 UNLABELLED = -1
@@ -103,3 +103,10 @@ def require_labels(*splits: ShardDataset) -> None:
     """Raises ``BadInputError`` when a split has no emotion label at all."""
     if any((split.labels == UNLABELLED).all() for split in splits):
         raise BadInputError("no sample of a split has an emotion label", "Give `preprocess` a table with --labels")
+
+
+def count_labelled(data: ShardDataset) -> Counts:
+    """The counts of a training on the labelled samples alone."""
+    unlabelled = int((data.labels == UNLABELLED).sum())
+    rejected = {"unlabelled": unlabelled} if unlabelled else {}
+    return Counts(total=len(data), ok=len(data) - unlabelled, rejected_by_reason=rejected)

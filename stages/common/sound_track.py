@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from stages.common.errors import BadInputError
+from stages.common.media.container import open_container
 from stages.common.media.sound import open_sound
-from stages.common.video import open_container
 
 _AAC_RATES_HZ = frozenset({96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350})
 _USUAL_RATE_HZ = 48_000

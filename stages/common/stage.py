@@ -12,6 +12,7 @@ from stages.common.manifest import RUN_FOLDER, Artifact, ArtifactKind, Counts
 from stages.common.progress import Progress, SilentProgress
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
+TrackerName = Literal["tensorboard", "wandb"]
 
 
 def work_folder(out: Path) -> Path:
@@ -35,7 +36,7 @@ class RunContext:
     device: str = "cpu"
     progress: Progress = field(default_factory=SilentProgress)
     should_stop: Callable[[], bool] = lambda: False
-    tracker: Literal["tensorboard", "wandb"] | None = None
+    tracker: TrackerName | None = None
     shared: Path | None = None
 
     @property

@@ -108,4 +108,4 @@ class _Frames:
     def predict(self, z_BCHW: Tensor, timesteps_B: Tensor, context_BD: Tensor) -> Tensor:
         times = len(z_BCHW) // len(self.given.context_BD)
         identity, masked = (x.repeat(times, 1, 1, 1) for x in (self.given.identity_BCHW, self.given.masked_BCHW))
-        return self.talker.predict(z_BCHW, timesteps_B, identity, masked, context_BD)
+        return self.talker.predict(z_BCHW, timesteps_B, identity, masked, context_BD).float()  # whatever autocast does

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
+from stages.common.media.container import open_container, quarter_turns, start_of
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".avi", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
@@ -95,28 +96,12 @@ class VideoReader:
             for decoded in self._container.decode(self._stream):
                 pts = following if decoded.pts is None else max(following, decoded.pts - offset)
                 duration = int(decoded.duration or step)
-                yield Frame(_to_rgb(decoded, info, reformatter), pts, duration, round(decoded.rotation / 90) % 4)
+                yield Frame(_to_rgb(decoded, info, reformatter), pts, duration, quarter_turns(decoded))
                 following, count = pts + 1, count + 1
         except av.error.FFmpegError as error:
             raise BadInputError(
                 f"{info.path} is damaged after {count} frames: {error.strerror}", reason="damaged"
             ) from error
-
-
-def open_container(path: Path) -> Any:
-    """An open file of PyAV. Raises ``BadInputError`` with reason "missing", "unreadable", "empty" or "unsupported"."""
-    try:
-        if path.stat().st_size == 0:
-            raise BadInputError(f"{path} is empty", reason="empty")
-        return av.open(str(path), metadata_errors="replace")
-    except FileNotFoundError as error:
-        raise BadInputError(f"{path} does not exist", reason="missing") from error
-    except PermissionError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror}", reason="unreadable") from error
-    except (av.error.FFmpegError, OSError) as error:
-        raise BadInputError(
-            f"{path} is no video that facediff can read, or is cut short ({error.strerror})", reason="unsupported"
-        ) from error
 
 
 def _describe(path: Path, container: Any, stream: Any) -> VideoInfo:
@@ -131,7 +116,7 @@ def _describe(path: Path, container: Any, stream: Any) -> VideoInfo:
         height_px=context.height,
         time_base=stream.time_base,
         rate_hz=rate,
-        start_s=Fraction(container.start_time or 0, av.time_base),
+        start_s=start_of(container),
         frames=stream.frames or round(duration_s * rate),
         says_frames=bool(stream.frames),
         pixel_aspect=stream.sample_aspect_ratio or None,

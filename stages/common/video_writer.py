@@ -17,8 +17,9 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.media.container import open_container
 from stages.common.sound_track import AddSound, CopiedSound
-from stages.common.video import Frame, VideoInfo, open_container
+from stages.common.video import Frame, VideoInfo
 
 _RECORD_KEY = "comment"
 _OF_THE_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})

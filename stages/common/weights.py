@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stages.common.manifest import (
     find_problems,
     list_content_files,
     load_artifact,
+    read_manifest,
 )
 
 DEFAULT_MODEL = "facediff-mini"
@@ -69,6 +71,15 @@ def list_models() -> list[ModelEntry]:
 def named_model(name: str) -> Path | None:
     """The folder of the model with this name, if there is one."""
     return next((entry.root for entry in list_models() if entry.name == name), None)
+
+
+def model_with_id(artifact_id: str) -> ModelEntry | None:
+    """The model of this artifact id, if the store has it; it is not checked."""
+    for entry in list_models():
+        with suppress(BadInputError):
+            if read_manifest(entry.root / MANIFEST_NAME).artifact_id == artifact_id:
+                return entry
+    return None
 
 
 def find_model(name_or_dir: str) -> Artifact:

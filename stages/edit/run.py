@@ -22,7 +22,7 @@ from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.provenance import describe_tool
-from stages.common.tensors import to_crops, to_model_range
+from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import EditConfig
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
@@ -120,13 +120,15 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     guidance = guidance_scales(editor, sources, config)
     seen: list[torch.Tensor] = []
     batch = edit_crops(editor, images_BCHW, sources, config, watch=seen.append if config.progressive else None)
-    edited, reconstruction = to_crops(batch.edited), to_crops(batch.reconstruction)
     stored = photo.stored_HWC
     if not config.crop_only:
         stored = stored.copy()
         view = upright(stored, photo.orientation)[..., : photo.color_channels]
-        for face, matrix, new, old in zip(faces, matrices, edited, reconstruction, strict=True):
+        pairs = zip(faces, matrices, to_crops(batch.edited), to_crops(batch.reconstruction), strict=True)
+        for face, matrix, new, old in pairs:
             put_back(view, face, matrix, new, old, mode=config.blend)
+    edited_BSSC, reconstruction_BSSC = from_model_range(batch.edited), from_model_range(batch.reconstruction)
+    way_back = [from_model_range(pictures_BCHW) for pictures_BCHW in spread(seen)]
     edits = tuple(
         FaceEdit(
             box_xyxy=tuple(round(float(v), 2) for v in face.box_xyxy),
@@ -135,12 +137,12 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
             source_probability=probability,
             guidance=scale,
             crop_SSC=crop,
-            reconstruction_SSC=_to_uint8(old),
-            edited_SSC=_to_uint8(new),
-            way_back=tuple(_to_uint8(to_crops(pictures_BCHW)[index]) for pictures_BCHW in spread(seen)),
+            reconstruction_SSC=reconstruction_BSSC[index],
+            edited_SSC=edited_BSSC[index],
+            way_back=tuple(pictures_BSSC[index] for pictures_BSSC in way_back),
         )
-        for index, (face, matrix, source, probability, scale, crop, new, old) in enumerate(
-            zip(faces, matrices, sources, probabilities, guidance, crops, edited, reconstruction, strict=True)
+        for index, (face, matrix, source, probability, scale, crop) in enumerate(
+            zip(faces, matrices, sources, probabilities, guidance, crops, strict=True)
         )
     )
     return EditResult(stored, edits, _provenance(photo, editor, detector, config, edits))
@@ -218,10 +220,6 @@ def choose_faces(faces: Sequence[Face], config: EditConfig, photo: Photo) -> lis
             f"{photo.path} has {len(from_left)} face(s)", f"--face {config.face} does not exist", reason="no such face"
         )
     return [from_left[config.face - 1]]
-
-
-def _to_uint8(crop_SSC: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.asarray(np.rint((crop_SSC + 1) * 127.5), np.uint8)
 
 
 def source_labels(

@@ -8,8 +8,8 @@ import torch
 
 from stages.common.checkpoint import save_emotion_classifier
 from stages.common.emotions import EMOTIONS
-from stages.common.manifest import Artifact, ArtifactKind, Counts
-from stages.common.shards import ShardDataset, require_labels
+from stages.common.manifest import Artifact, ArtifactKind
+from stages.common.shards import ShardDataset, count_labelled, require_labels
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
@@ -39,12 +39,7 @@ def run(config: EmotionConfig, inputs: Mapping[str, Artifact], context: RunConte
     }
     samples = {name: int((train.labels == i).sum()) for i, name in enumerate(EMOTIONS)}
     (context.out / "README.md").write_text(write_card(metrics, samples), encoding="utf-8")
-    used = len(trainer.labelled)
-    return ArtifactDraft(Counts(total=len(train), ok=used, rejected_by_reason=_unlabelled(len(train) - used)), metrics)
+    return ArtifactDraft(count_labelled(train), metrics)
 
 
 EMOTION = StageSpec("emotion", 2, EmotionConfig, {"data": ArtifactKind.SHARDS}, ArtifactKind.EMOTION_CLASSIFIER, run)
-
-
-def _unlabelled(count: int) -> dict[str, int]:
-    return {"unlabelled": count} if count else {}

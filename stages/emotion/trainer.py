@@ -80,7 +80,7 @@ class EmotionTrainer:
         return to_model_range(self.train_data.batch(self.labelled[self.order.indices(step)[self.own]]))
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        on = {name: value.to(self.stepper.device) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         logits = self.network(augment(on["x"], on).contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), on["labels"], label_smoothing=self.config.label_smoothing)
         return loss, {"loss": loss, "accuracy": (logits.argmax(1) == on["labels"]).float().mean()}

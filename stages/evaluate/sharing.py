@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
-from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps
+from stages.models.samplers import ddim_move, ddim_sample, edit_timesteps
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ class Cell:
 def edit_into_each(
     editor: Editor, images_BCHW: Tensor, source_labels_B: Tensor, targets: Sequence[str], cell: Cell
 ) -> list[Tensor]:
-    """What ``Editor.edit`` makes of the faces for each target, (B, 3, H, W) in -1..1 on the model's device."""
+    """What ``Editor.edit`` makes of the faces for each target, (B, 3, H, W) in -1..1."""
     source_B = source_labels_B.to(editor.device)
     scale_B = torch.full((len(source_B),), cell.guidance_scale, device=editor.device)
     timesteps, abar_T = edit_timesteps(cell.strength, cell.steps), editor.process.abar_T
-    z0 = editor.first_stage.encode(images_BCHW.to(editor.device))
-    invert = editor.predict(source_B, scale_B)
-    noise = ddim_invert(invert, z0, timesteps, abar_T)
+    noise = editor.invert(
+        editor.encode(images_BCHW), source_B, strength=cell.strength, steps=cell.steps, guidance_scale=scale_B
+    )
     labels = [torch.full_like(source_B, EMOTIONS.index(target)) for target in targets]
     if len(timesteps) == 1:
-        return [editor.first_stage.decode(noise)] * len(targets)
+        return [editor.decode(noise)] * len(targets)
     edited = []
     for labels_B, z_BCHW in zip(labels, _first_step(editor, noise, labels, timesteps, cell), strict=True):
         sample = editor.predict(labels_B, scale_B)
-        edited.append(editor.first_stage.decode(ddim_sample(sample, z_BCHW, timesteps[:-1], abar_T)))
+        edited.append(editor.decode(ddim_sample(sample, z_BCHW, timesteps[:-1], abar_T)))
     return edited
 
 

@@ -22,6 +22,7 @@ from stages.common.checkpoint import (
     save_schedule,
 )
 from stages.common.errors import BadInputError
+from stages.common.lip_reader_checkpoint import load_lip_reader, save_lip_reader
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.talker_checkpoint import load_talker, load_talker_info, save_talker
@@ -51,6 +52,7 @@ def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, con
     first_stage = _cast(load_first_stage(root), dtype) if kind in _WITH_FIRST_STAGE else None
     denoiser = _cast(load_denoiser(root), dtype) if kind in _WITH_DENOISER else None
     talker = _cast(load_talker(root), dtype) if kind is ArtifactKind.TALKER else None
+    reader = _cast(load_lip_reader(root), dtype) if kind is ArtifactKind.LIP_READER else None
     classifier = load_emotion_classifier(root)
     if first_stage is not None:
         save_first_stage(first_stage, context.out)
@@ -58,6 +60,8 @@ def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, con
         save_denoiser(denoiser, load_schedule_config(root), load_model_info(root), context.out)
     if talker is not None:
         save_talker(talker, load_schedule_config(root), load_talker_info(root), context.out)
+    if reader is not None:
+        save_lip_reader(reader, context.out)
     if classifier is not None:
         save_emotion_classifier(_cast(classifier, dtype), context.out)
     return {"dtype": config.dtype}

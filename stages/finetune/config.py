@@ -8,14 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from stages.common.config import StageConfig
 from stages.common.emotions import parse_emotion
+from stages.common.lora import LoraSettings
 from stages.common.training.config import LoopConfig
-
-
-class LoraSettings(StageConfig):
-    """Low-rank updates (Hu et al. 2022) of the U-Net's modules whose names end in one of ``modules``."""
-
-    rank: int = Field(default=8, ge=1)
-    modules: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
 
 
 class FinetuneConfig(StageConfig):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
 from stages.common.tensors import to_grid
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.finetune.config import FinetuneConfig
 from stages.finetune.noise import InvertedPictures
@@ -58,9 +57,7 @@ class FinetuneTrainer:
         self.guidance = guidance
         self.train_data, self.val_data = train, val
         self.denoiser = editor.denoiser
-        if torch.device(stepper.device).type == "cpu" and config.loop.precision == "bf16":
-            # There the fused attention's backward pass is slower than plain matrix products.
-            self.denoiser.unet.set_attn_processor(AttnProcessor())
+        stepper.suit_attention(self.denoiser.unet)
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
         self.tuned = {name: p for name, p in self.denoiser.named_parameters() if p.requires_grad}
         stepper.place(resampler)
@@ -79,7 +76,7 @@ class FinetuneTrainer:
     def validate(self) -> dict[str, float]:
         """The losses on held-out pictures."""
         total: dict[str, float] = {}
-        for rows in self._validation_batches():
+        for rows in even_batches(np.arange(len(self.val_data)), self.config.loop.batch_size):
             with self.stepper.autocast():
                 _, shown = self._loss(_draw(self.val_data, rows))
             for name, value in shown.items():
@@ -113,9 +110,6 @@ class FinetuneTrainer:
     def _read(self, step: int) -> Draws:
         return _draw(self.train_data, self.order.indices(step)[self.own])
 
-    def _validation_batches(self) -> list[NDArray[np.int64]]:
-        return np.array_split(np.arange(len(self.val_data)), -(-len(self.val_data) // self.config.loop.batch_size))
-
     def _edit(self, z_BCHW: Tensor) -> Tensor:
         z_BCHW = z_BCHW.to(self.stepper.device)
         labels_B = torch.full((len(z_BCHW),), EMOTIONS.index(self.config.target), device=z_BCHW.device)
@@ -123,12 +117,9 @@ class FinetuneTrainer:
         return self.first_stage.decode(self.network(z_BCHW, labels_B, scale_B))
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        x = draws["x"].to(self.stepper.device)
-        edited = self._edit(draws["z"]).float()
-        shown = {
-            "guide": self.losses.guide(edited, x, draws["labels"].to(self.stepper.device)),
-            "pixel": F.mse_loss(edited, x),
-        }
+        on = self.stepper.to_device(draws)
+        x, edited = on["x"], self._edit(on["z"]).float()
+        shown = {"guide": self.losses.guide(edited, x, on["labels"]), "pixel": F.mse_loss(edited, x)}
         loss = self.config.guide_weight * shown["guide"] + self.config.pixel_weight * shown["pixel"]
         if self.losses.identity is not None:
             shown["identity"] = self.losses.identity(edited, x)

@@ -14,7 +14,7 @@ from torch import Tensor
 from stages.common.latents import LatentData
 from stages.common.training.averaging import averaged_weights
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.ldm.config import LdmConfig
 from stages.ldm.objective import Objective
@@ -83,7 +83,7 @@ class LdmTrainer:
         count = min(_VALIDATION_LIMIT, len(self.val_labels))
         total: dict[str, float] = {}
         with averaged_weights(self.ema, self.denoiser):
-            for indices in np.array_split(np.arange(count), -(-count // self.config.loop.batch_size)):
+            for indices in even_batches(np.arange(count), self.config.loop.batch_size):
                 z0 = self.val_data.batch(indices, np.zeros(len(indices), dtype=np.bool_))
                 draws = self._noise(len(indices), random) | {"z0": z0, "labels": self.val_labels[indices]}
                 with self.stepper.autocast():
@@ -131,6 +131,6 @@ class LdmTrainer:
         }
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         z0 = on["z0"].to(memory_format=self.stepper.memory_format)
         return self.objective(self.network, z0, on["noise"], on["timesteps"], on["labels"])

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.common.clips import ClipDataset
-from stages.common.errors import Interrupted
+from stages.common.errors import BadInputError, Interrupted
 from stages.common.lip_reading import cut_mouths
 from stages.common.processes import leader_first
 from stages.common.stage import RunContext
@@ -17,11 +17,18 @@ from stages.common.training.checkpoints import undamaged
 
 
 class MouthData:
-    """Grey mouths and facts of the clips of a split that have a text; ``lengths`` holds their frames (N,)."""
+    """Grey mouths and facts of the clips of a split that have a text; ``lengths`` holds their frames (N,).
+
+    Raises ``BadInputError`` when none has.
+    """
 
     def __init__(self, data: ClipDataset, split: str, side_px: int, context: RunContext) -> None:
         facts = [data.facts(index) for index in range(len(data))]
         spoken = [index for index, fact in enumerate(facts) if fact["text"]]
+        if not spoken:
+            raise BadInputError(
+                f"no clip of the split {split!r} has a text", "Give `preprocess video` a table with --transcripts"
+            )
         self.keys = [data.keys[index] for index in spoken]
         self.facts: list[dict[str, Any]] = [facts[index] for index in spoken]
         self.lengths = data.lengths[spoken]

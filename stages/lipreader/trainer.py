@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jiwer
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -69,6 +68,8 @@ class LipReaderTrainer:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Word and character error rates of the best path of CTC, each clip read alone."""
+        import jiwer
+
         self.model.eval()
         said = [fact["text"] for fact in self.val_data.facts]
         read = [self._best_path(index) for index in range(len(self.val_data))]

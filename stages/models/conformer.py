@@ -80,7 +80,6 @@ class RelativeAttention(nn.Module):
         position_HLC = self._split(self.position(positions_LD)[None])[0]
         with_position = (query + self.position_bias[:, None].to(query.dtype)) @ position_HLC.mT
         bias = shift_to_keys(with_position) / math.sqrt(query.shape[-1])
-        # Rows past the end see the first frame, so that no softmax is over nothing.
         bias = bias.masked_fill(~valid_BT[:, None, None, :], -math.inf)
         content = query + self.content_bias[:, None].to(query.dtype)
         mixed_BHTC = F.scaled_dot_product_attention(content, key, value, attn_mask=bias.to(content.dtype))
@@ -88,7 +87,8 @@ class RelativeAttention(nn.Module):
         return out
 
     def _split(self, x_BTD: Tensor) -> Tensor:
-        return x_BTD.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        x_BTHC: Tensor = x_BTD.unflatten(-1, (self.heads, -1))
+        return x_BTHC.transpose(1, 2)
 
 
 class ConvolutionModule(nn.Module):

@@ -31,11 +31,14 @@ class Resampler(nn.Module):
         """Clean latents (B, C, H, W) from noisy ones at the last of the timesteps."""
         context_BD = self.denoiser.context(labels_B)
         predict = classifier_free_guidance(self.denoiser, self.process, context_BD, guidance_scale_B)
-        for now, after in descending(self.timesteps):
-            z_BCHW = checkpoint(
-                _move, predict, z_BCHW, now, self.process.abar_T[after], use_reentrant=False, preserve_rng_state=False
-            )
-        return z_BCHW
+        return resample(predict, z_BCHW, self.timesteps, self.process.abar_T)
+
+
+def resample(predict: Predict, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
+    """What a ``Resampler`` does, for any network."""
+    for now, after in descending(timesteps):
+        z_BCHW = checkpoint(_move, predict, z_BCHW, now, abar_T[after], use_reentrant=False, preserve_rng_state=False)
+    return z_BCHW
 
 
 def _move(predict: Predict, z_BCHW: Tensor, now: int, abar_to: Tensor) -> Tensor:

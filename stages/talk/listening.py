@@ -21,8 +21,8 @@ from stages.common.media.sound import SAMPLE_RATE_HZ
 from stages.common.media.speech import in_blocks, iter_speech, with_neighbours
 from stages.models.audio import windows
 
-SILENCE_DB = -50.0
-"""A frame whose level is lower, relative to full scale, counts as silent."""
+SILENCE_DB, PAUSE_DB = -50.0, -25.0
+"""A frame is silent if its level is this much below full scale, or below loud speech (its 95th percentile)."""
 _PIECE_FRAMES = 250
 _MARGIN_FRAMES = 25
 """What a piece hears before and after itself: more than any feature needs to settle."""
@@ -39,7 +39,8 @@ class Heard:
 
     @property
     def silent_T(self) -> NDArray[np.bool_]:
-        return np.asarray(self.levels_T < 10 ** (SILENCE_DB / 20))
+        pause = float(np.percentile(self.levels_T, 95)) * 10 ** (PAUSE_DB / 20)
+        return np.asarray(self.levels_T < max(10 ** (SILENCE_DB / 20), pause))
 
     def window(self, time_s: Fraction, w: int) -> Tensor | None:
         """The rows (1, L, C) about a time, at the model's own spacing whatever the rate of the video."""

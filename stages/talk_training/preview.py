@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stages.common.talking import FrameConditions, synthesize_frames
 from stages.common.tensors import to_grid
 from stages.common.training.stepper import Draws
 from stages.models.first_stage import FirstStage
 from stages.models.mouth_mask import below, mask_below
-from stages.models.process import Estimate, ForwardProcess
-from stages.models.samplers import ddim_sample, generation_timesteps
+from stages.models.process import ForwardProcess
 from stages.models.talker import Talker
 
 _STEPS = 8
@@ -26,13 +26,8 @@ def make_frames(talker: Talker, process: ForwardProcess, draws: Draws) -> Tensor
     context_BD = talker.context(draws.get("audio"), draws["labels"], draws["landmarks"])
     context_BD = context_BD.expand(len(draws["z0"]), -1)
     noise = torch.randn(draws["z0"].shape, generator=torch.Generator().manual_seed(_SEED)).to(process.abar_T.device)
-
-    def predict(z_BCHW: Tensor, t: int) -> Estimate:
-        timesteps_B = torch.full((len(z_BCHW),), t, device=z_BCHW.device)
-        output = talker.predict(z_BCHW, timesteps_B, draws["identity"], draws["masked"], context_BD)
-        return process.estimate(output.float(), z_BCHW, timesteps_B)
-
-    return ddim_sample(predict, noise, generation_timesteps(_STEPS), process.abar_T)
+    given = FrameConditions(draws["identity"], draws["masked"], context_BD)
+    return synthesize_frames(talker, process, given, lambda: noise, steps=_STEPS)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stages.common.clip_frames import PictureData
 from stages.common.tensors import to_grid, to_model_range
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.models.first_stage import FirstStage, Reconstruction
 from stages.models.losses import PatchDiscriminator, adaptive_adversarial_weight, hinge_discriminator_loss
@@ -89,7 +89,7 @@ class VqganTrainer:
         chosen = torch.zeros(len(self.used), dtype=torch.float64)
         squared = l1 = perceptual = 0.0
         count = min(len(self.val_data), _VALIDATION_LIMIT)
-        for indices in np.array_split(np.arange(count), -(-count // self.config.loop.batch_size)):
+        for indices in even_batches(np.arange(count), self.config.loop.batch_size):
             x = to_model_range(self.val_data.batch(indices)).to(self.stepper.device)
             with self.stepper.autocast():
                 result = self.model(x)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 
 SEEDS = st.integers(0, 2**32)
 
@@ -55,3 +55,12 @@ def test_a_class_of_n_samples_has_a_share_of_n_to_the_one_minus_balance(balance)
     rare = np.bincount(drawn[labels[drawn] == 7], minlength=1000)[950:]
     assert rare.min() > 0.6 * rare.mean()
     assert rare.max() < 1.4 * rare.mean()
+
+
+@given(st.integers(1, 40), st.integers(1, 50))
+def test_batches_of_a_validation_are_all_its_samples_in_order(count, batch_size):
+    batches = even_batches(np.arange(count), batch_size)
+    assert np.array_equal(np.concatenate(batches), np.arange(count))
+    sizes = [len(batch) for batch in batches]
+    assert max(sizes) <= batch_size
+    assert max(sizes) - min(sizes) <= 1

@@ -6,46 +6,66 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from stages.common.errors import BadInputError, ConfigError
+import av
+from av.audio.frame import AudioFrame
+from av.container import InputContainer
+from av.frame import Frame
+from av.stream import Stream
+from av.video.frame import VideoFrame
 
-if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
-    from av.container import InputContainer
-    from av.frame import Frame
-    from av.stream import Stream
-    from av.video.frame import VideoFrame
+from stages.common.errors import BadInputError
 
-FrameT = TypeVar("FrameT", bound="AudioFrame | VideoFrame")
+FrameT = TypeVar("FrameT", bound=AudioFrame | VideoFrame)
 
 
-def require_av() -> None:
-    """Raises ``ConfigError`` when PyAV is not installed."""
+def open_container(path: Path) -> InputContainer:
+    """An open file of PyAV. Raises ``BadInputError`` with reason "missing", "unreadable", "empty" or "unsupported"."""
     try:
-        import av  # noqa: F401
-    except ImportError as error:
-        raise ConfigError("reading video needs PyAV", "Install facediff[talk]") from error
+        if path.stat().st_size == 0:
+            raise BadInputError(f"{path} is empty", reason="empty")
+        return av.open(str(path), metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path} does not exist", reason="missing") from error
+    except PermissionError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}", reason="unreadable") from error
+    except (av.FFmpegError, OSError) as error:
+        raise BadInputError(
+            f"{path} is no video or sound that facediff can read, or is cut short ({error.strerror})",
+            reason="unsupported",
+        ) from error
 
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """Raises ``BadInputError`` with reason "missing" or "unreadable", also for what is found while decoding."""
-    import av
+    """As ``open_container``, where all that is wrong with a file, also while it is decoded, is "unreadable".
 
+    Raises ``BadInputError`` with reason "missing" or "unreadable".
+    """
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             yield container
-    except FileNotFoundError as error:
-        raise BadInputError(f"{path} does not exist", reason="missing") from error
+    except BadInputError as error:
+        if error.reason in {"empty", "unsupported"}:
+            raise BadInputError(error.what, reason="unreadable") from error
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         raise BadInputError(f"{path} cannot be read: {error}", reason="unreadable") from error
 
 
+def start_of(container: InputContainer) -> Fraction:
+    """Seconds at which a file says that it begins."""
+    return Fraction(container.start_time or 0, av.time_base)
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """How often ``np.rot90`` turns a picture until it is upright, 0 to 3."""
+    return round(frame.rotation / 90) % 4
+
+
 def decode_whole(container: InputContainer, stream: Stream, kind: type[FrameT], damaged: list[int]) -> Iterator[FrameT]:
     """The frames of a stream, all of one kind; what cannot be decoded is left out and counted in ``damaged[0]``."""
-    import av
-
     stream.codec_context.thread_count = 1
     packets = container.demux(stream)
     while True:
@@ -70,7 +90,7 @@ def time_of(frame: Frame, container: InputContainer) -> Fraction | None:
     """Seconds since the start of the container; None for a frame without a timestamp."""
     if frame.pts is None or frame.time_base is None:
         return None
-    return frame.pts * frame.time_base - _start_s(container)
+    return frame.pts * frame.time_base - start_of(container)
 
 
 def seek_before(container: InputContainer, stream: Stream, time_s: Fraction) -> bool:
@@ -78,16 +98,10 @@ def seek_before(container: InputContainer, stream: Stream, time_s: Fraction) -> 
 
     False where it cannot be sought in.
     """
-    import av
-
     if not stream.time_base:
         return False
     try:
-        container.seek(round((time_s + _start_s(container)) / stream.time_base), stream=stream)
+        container.seek(round((time_s + start_of(container)) / stream.time_base), stream=stream)
     except av.FFmpegError:
         return False
     return True
-
-
-def _start_s(container: InputContainer) -> Fraction:
-    return Fraction(container.start_time or 0, 1_000_000)

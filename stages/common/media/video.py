@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole, open_media, seek_before, time_of
+from stages.common.media.container import decode_whole, open_media, quarter_turns, seek_before, time_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -143,5 +143,4 @@ def _upright(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
     if aspect and aspect > 0 and aspect != 1:
         size = (max(1, round(rgb.shape[1] * aspect)), rgb.shape[0])
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, quarter_turns)) if quarter_turns else rgb
+    return np.ascontiguousarray(np.rot90(rgb, quarter_turns(frame)))

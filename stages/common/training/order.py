@@ -49,3 +49,8 @@ class SampleOrder:
 
     def _permute(self, epoch: int) -> NDArray[np.int64]:
         return np.random.default_rng([self._seed, epoch]).permutation(self._count)
+
+
+def even_batches(indices: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """The samples of a validation in their order, in as few batches as hold them, of nearly one size."""
+    return np.array_split(indices, -(-len(indices) // batch_size))

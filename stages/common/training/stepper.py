@@ -87,6 +87,10 @@ class Stepper:
         network, prepared = self.accelerator.prepare(module, optimizer)
         return network, prepared
 
+    def to_device(self, draws: Draws) -> Draws:
+        """The same draws where the networks are."""
+        return {name: value.to(self.device, non_blocking=True) for name, value in draws.items()}
+
     def autocast(self) -> AbstractContextManager[None]:
         context: AbstractContextManager[None] = self.accelerator.autocast()
         return context

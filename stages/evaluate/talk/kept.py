@@ -27,7 +27,7 @@ def keep(kind: str, content: Sequence[str], find: Callable[[], Arrays]) -> Array
         pass
     arrays = find()
     stream = io.BytesIO()
-    np.savez(stream, **arrays)
+    np.savez(stream, allow_pickle=False, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, stream.getvalue())
     return arrays

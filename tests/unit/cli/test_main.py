@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
+from facediff_cli import options
 from facediff_cli.commands import doctor
-from stages.common import errors
+from stages.common import errors, weights
 
 
 def raising(monkeypatch, error):
@@ -149,3 +150,7 @@ def test_doctor_says_that_edit_can_work(facediff, monkeypatch):
         "remedy": "fetch it",
         "required": False,
     }
+
+
+def test_the_default_model_is_one():
+    assert options.DEFAULT_MODEL == weights.DEFAULT_MODEL

@@ -39,7 +39,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_mel_needs_no_weights_and_is_made_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = AudioEncoder(AudioConfig()).encode(WAV, 10)
     assert (first.shape, first.dtype) == ((10, 80), np.float32)
-    monkeypatch.setattr(AudioEncoder, "_make", None)
+    monkeypatch.setattr(AudioEncoder, "features", None)
     assert np.array_equal(AudioEncoder(AudioConfig()).encode(WAV, 10), first)
     assert len(list(home.rglob("*.npy"))) == 1
 

@@ -6,7 +6,14 @@ from stages.common import weights
 from stages.common.engine import execute
 from stages.common.errors import MissingModelError
 from stages.common.manifest import ArtifactKind
-from stages.common.weights import ModelEntry, cache_folder, find_model_problems, list_models, resolve_model
+from stages.common.weights import (
+    ModelEntry,
+    cache_folder,
+    find_model_problems,
+    list_models,
+    model_with_id,
+    resolve_model,
+)
 
 
 @pytest.fixture
@@ -36,6 +43,14 @@ def test_bundled_models_come_first_and_hide_cached_ones(store, toy, model):
 def test_a_model_is_found_by_name_folder_or_manifest(model):
     for name in ("facediff-toy", str(model.root), str(model.root / "manifest.json")):
         assert resolve_model(name).manifest == model.manifest
+
+
+def test_a_model_is_found_by_its_id_past_a_broken_one(store, model):
+    broken = store / "assets" / "broken"
+    broken.mkdir()
+    (broken / "manifest.json").write_text("{}")
+    assert model_with_id(model.manifest.artifact_id) == ModelEntry("facediff-toy", model.root, True)
+    assert model_with_id("0" * 64) is None
 
 
 def test_an_unknown_name_gets_the_nearest(model):

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from stages.common.checkpoint import ModelInfo, load_denoiser, load_first_stage, save_denoiser, save_first_stage
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.lip_reader_checkpoint import load_lip_reader, save_lip_reader
 from stages.common.manifest import ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, StageSpec
 from stages.common.talker_checkpoint import TalkerInfo, load_talker, load_talker_info, save_talker
@@ -17,6 +18,7 @@ from stages.export.config import ExportConfig
 from stages.export.run import export_spec
 from stages.models.denoiser import DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStageConfig, build_first_stage
+from stages.models.lip_reader import LipReader, LipReaderConfig
 from stages.models.schedule import ScheduleConfig
 from stages.models.talker import TalkerConfig, build_talker
 
@@ -156,6 +158,25 @@ def write_talker(_config, _inputs, context):
         build_talker(TalkerConfig(**sizes, audio="mel", window=1)), ScheduleConfig(), TalkerInfo(fps=25), context.out
     )
     return ArtifactDraft(Counts())
+
+
+def write_lip_reader(_config, _inputs, context):
+    sizes = {"trunk_channels": (2, 3, 4, 5), "dim": 8, "heads": 2, "feedforward_dim": 12, "kernel_size": 3}
+    layers = {"encoder_layers": 1, "decoder_layers": 1}
+    save_lip_reader(LipReader(LipReaderConfig(units=("a", "b"), **sizes, **layers)), context.out)
+    return ArtifactDraft(Counts())
+
+
+def test_a_lip_reader_stays_one_in_half_precision(toy, tmp_path):
+    spec = StageSpec("toy", 1, type(toy.config), toy.spec.inputs, ArtifactKind.LIP_READER, write_lip_reader)
+    model = execute(spec, toy.config, toy.inputs, tmp_path / "reader")
+    config = ExportConfig(dtype="float16")
+    artifact = execute(export_spec(config, ArtifactKind.LIP_READER), config, {"model": model}, tmp_path / "export")
+    assert artifact.manifest.kind is ArtifactKind.LIP_READER
+    stored = load_file(artifact.path("lip_reader.safetensors")).values()
+    assert {value.dtype for value in stored if value.is_floating_point()} == {torch.float16}
+    before, after = (load_lip_reader(a.root).state_dict() for a in (model, artifact))
+    assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in before)
 
 
 def test_a_talker_stays_one_in_half_precision(toy, tmp_path):

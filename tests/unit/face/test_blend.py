@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.fake_editor import make_face, square_matrix
 
-from stages.common.face.blend import FaceMask, blend_face, face_contour, make_face_mask, warp_back
+from stages.common.face.blend import FaceMask, blend_face, face_contour, make_face_mask, make_mouth_mask, warp_back
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.similarity import estimate_similarity
 from stages.common.face.warp import align_face
@@ -94,3 +94,17 @@ def test_paste_replaces_the_pixels():
     zero = np.zeros((20, 20, 3), np.float32)
     blend_face(photo, zero, zero, matrix=square_matrix(0, 0, 20, 20), mask=mask, mode="paste")
     assert photo[10, 10, 0] in {127, 128}
+
+
+def test_the_mouths_mask_holds_lips_and_chin_and_nothing_above():
+    face = make_face(10, 10, 100)
+    matrix = square_matrix(10, 10, 100, 128)
+    top_px = (face.landmarks[51, 1] - 10) * 1.28 - 5
+    mask = make_mouth_mask(face.landmarks, matrix, 128, top_px, (130, 130))
+    assert mask.y0 >= 10 + top_px / 1.28 - 1
+    for point in (8, 48, 54, 57, 62):
+        x, y = face.landmarks[point].round().astype(int)
+        assert mask.weights_hw[y - mask.y0, x - mask.x0] > 0.9
+    x, y = face.landmarks[51].round().astype(int)
+    assert mask.weights_hw[y - mask.y0, x - mask.x0] > 0.8
+    assert mask.weights_hw[0].max() < 0.2

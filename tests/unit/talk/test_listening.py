@@ -53,3 +53,12 @@ def test_a_model_that_does_not_listen_still_knows_how_long_it_is(wav):
     heard = listen(wav("a.wav", hum(0.5)), None, 25.0)
     assert heard.window(Fraction(0), 8) is None
     assert heard.duration_s == Fraction(1, 2)
+
+
+def test_pauses_are_silent_beside_speech_and_quiet_speech_alone_is_not():
+    rows = torch.zeros(40, 3)
+    speech, noise = np.full(20, 0.2, np.float32), np.full(20, 0.008, np.float32)
+    levels = np.concatenate([speech, noise])
+    assert Heard(rows, levels, Fraction(25), Fraction(8, 5)).silent_T.sum() == 20
+    assert Heard(rows, noise, Fraction(25), Fraction(8, 5)).silent_T.sum() == 0
+    assert Heard(rows, noise * 0.1, Fraction(25), Fraction(8, 5)).silent_T.sum() == 20

@@ -14,7 +14,7 @@ from stages.common.engine import execute
 from stages.common.errors import BadInputError
 from stages.common.latents import CachedLatents
 from stages.common.manifest import find_problems
-from stages.common.shards import ShardDataset
+from stages.common.shards import ShardDataset, count_labelled
 from stages.common.stage import RunContext
 from stages.common.training.stepper import Stepper
 from stages.emotion.run import EMOTION
@@ -64,6 +64,12 @@ def test_a_classifier_needs_labels(tmp_path, monkeypatch):
     monkeypatch.setattr("support.shards.COUNTS", {"train": {"happy": 2}, "val": {None: 2}})
     with pytest.raises(BadInputError, match="emotion label"):
         execute(EMOTION, tiny_config(EMOTION), {"data": make_shards(tmp_path / "data")}, tmp_path / "out")
+
+
+def test_what_has_no_label_is_counted_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr("support.shards.COUNTS", {"train": {"happy": 2, None: 3}})
+    counts = count_labelled(ShardDataset(make_shards(tmp_path), "train"))
+    assert (counts.total, counts.ok, counts.rejected_by_reason) == (5, 2, {"unlabelled": 3})
 
 
 def test_a_first_stage_with_other_latents_is_bad_input(training_of, tmp_path):

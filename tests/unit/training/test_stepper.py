@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.utils import DistributedType
+from diffusers.models.attention_processor import AttnProcessor
+from support.tiny_model import tiny_config
 from torch import nn
 
 from stages.common.errors import ConfigError
 from stages.common.stage import RunContext
 from stages.common.training.config import LoopConfig
 from stages.common.training.stepper import Stepper
+from stages.ldm.run import LDM
+from stages.models.denoiser import build_denoiser
 
 
 def loop(**changes):
@@ -69,3 +73,11 @@ def test_another_precision_in_the_same_process_is_what_is_asked_for():
     second = Stepper(loop(), RunContext(Path()))
     assert first.config.precision == "bf16"
     assert second.accelerator.mixed_precision == "no"
+
+
+@pytest.mark.parametrize(("precision", "plain"), [("bf16", True), ("fp32", False)])
+def test_attention_is_plain_where_bf16_trains_on_a_cpu(precision, plain):
+    denoiser = build_denoiser(tiny_config(LDM).network)
+    Stepper(loop(precision=precision), RunContext(Path())).suit_attention(denoiser.unet)
+    kinds = {isinstance(processor, AttnProcessor) for processor in denoiser.unet.attn_processors.values()}
+    assert kinds == {plain}

@@ -1,0 +1,217 @@
+"""How well a talker dubs real clips with their own sound, in how many steps, how it drifts, and what silence does.
+
+T frames, S side of the crops, L landmarks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.tables import print_table
+from stages.common.audio_features import AudioConfig, AudioEncoder
+from stages.common.clips import ClipDataset
+from stages.common.face.detect import DlibDetector
+from stages.common.media.sound import samples_in
+from stages.common.talking import TalkingModel
+from stages.common.tensors import from_model_range
+from stages.evaluate.pixels import PixelMetrics
+from stages.evaluate.statistics import psnr_db
+from stages.models.mouth_mask import mask_top
+from stages.talk.config import TalkConfig
+from stages.talk.listening import Heard
+from stages.talk.speaker import Speaker
+
+STEPS = (4, 8, 20, 200)
+DRIFT_CONTROLS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("none, fresh noise", {"noise_memory": 0.0}),
+    ("same noise", {}),
+    ("same noise, identity 10 % reference", {"anchor": 0.1}),
+    ("same noise, reference every 25 frames", {"anchor_every": 25}),
+)
+_UPPER, _LOWER = (61, 62, 63), (67, 66, 65)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A clip: crops (T, S, S, 3), landmarks (T, 68, 2) in their pixels, what the model hears of it and of silence."""
+
+    key: str
+    frames: NDArray[np.uint8]
+    landmarks: NDArray[np.float32]
+    heard: Heard
+    silence: Heard
+
+    @property
+    def tops(self) -> NDArray[np.float32]:
+        return mask_top(self.landmarks)
+
+
+def load_cases(clips: ClipDataset, model: TalkingModel, limit: int) -> list[Case]:
+    network = model.talker.config
+    encoder = AudioEncoder(AudioConfig(kind=network.audio or "mel", stretch=network.audio_stretch), model.device)
+    cases = []
+    for index in range(min(limit, len(clips))):
+        frames = clips.frames(index)
+        rate = Fraction(float(clips.facts(index)["fps"])).limit_denominator(1001)
+        levels, duration_s = np.ones(len(frames), np.float32), len(frames) / rate
+        heard, silence = (
+            Heard(torch.from_numpy(encoder.features(sound, len(frames))).to(model.device), levels, rate, duration_s)
+            for sound in (clips.sound(index), np.zeros(samples_in(len(frames), rate), np.float32))
+        )
+        cases.append(Case(clips.keys[index], frames, clips.landmarks(index), heard, silence))
+    return cases
+
+
+def dub(model: TalkingModel, case: Case, config: TalkConfig, order: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    """The crops (T, S, S, 3) that the talker makes of a clip's frames, or of those in ``order``, one after another."""
+    speaker = Speaker(model, case.heard, config)
+    rate = case.heard.fps
+    made = [
+        speaker.speak(case.frames[k], case.landmarks[k], 0, (k + Fraction(1, 2)) / rate).made_SSC
+        for k in (range(len(case.frames)) if order is None else order)
+    ]
+    return from_model_range(torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2))
+
+
+def compare(real: NDArray[np.uint8], made: NDArray[np.uint8], tops: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    """PSNR in dB and SSIM of each frame over the whole crop as it was made, and PSNR below the mask's ``tops`` (T,)."""
+    found = PixelMetrics(["psnr", "ssim"])(real, made)
+    mouths = [psnr_db(a[max(0, int(top)) :], b[max(0, int(top)) :]) for a, b, top in zip(real, made, tops, strict=True)]
+    return {"psnr_db": found["psnr"], "ssim": found["ssim"], "mouth_db": np.array(mouths)}
+
+
+def lip_openings(detector: DlibDetector, crops: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Any:
+    """Mean distance of the inner lips in each frame (T,), in crop pixels, by dlib in the box of the real landmarks."""
+    openings = []
+    for crop, points in zip(crops, landmarks, strict=True):
+        (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        found = detector.place(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (left, top, right, bottom)).landmarks
+        openings.append(np.linalg.norm(found[list(_UPPER)] - found[list(_LOWER)], axis=1).mean())
+    return np.array(openings)
+
+
+def measure_dubbing(model: TalkingModel, cases: Sequence[Case], config: TalkConfig) -> dict[str, Any]:
+    """Each clip with its own sound, with another clip's, and with silence; frames a second of the network alone."""
+    detector = DlibDetector()
+    scores: list[dict[str, float]] = []
+    seconds, evaluations = 0.0, 0
+    with _Counter(model) as counter:
+        for number, case in enumerate(cases):
+            started, before = time.perf_counter(), counter.count
+            made = dub(model, case, config)
+            seconds, evaluations = seconds + time.perf_counter() - started, evaluations + counter.count - before
+            wrong = dub(model, replace(case, heard=cases[(number + 1) % len(cases)].heard), config)
+            silent = dub(model, replace(case, heard=case.silence), config)
+            scores.append(_scores(detector, case, made, wrong, silent))
+    frames = sum(len(case.frames) for case in cases)
+    means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
+    cost = {"evaluations": evaluations / frames, "frames_hz": frames / seconds}
+    return {"clips": len(cases), "frames": frames, **cost, **means}
+
+
+def _scores(detector: DlibDetector, case: Case, made: Any, wrong: Any, silent: Any) -> dict[str, float]:
+    real = lip_openings(detector, case.frames, case.landmarks)
+    own, others, closed = (lip_openings(detector, crops, case.landmarks) for crops in (made, wrong, silent))
+    quality = {name: float(values.mean()) for name, values in compare(case.frames, made, case.tops).items()}
+    return {
+        **quality,
+        "lip_correlation": float(np.corrcoef(real, own)[0, 1]),
+        "lip_correlation_wrong_sound": float(np.corrcoef(real, others)[0, 1]),
+        "opening_real_px": float(real.mean()),
+        "opening_px": float(own.mean()),
+        "opening_silence_px": float(closed.mean()),
+        "opening_closed_px": float(np.percentile(real, 10)),
+    }
+
+
+def measure_steps(model: TalkingModel, cases: Sequence[Case], config: TalkConfig, frames: int) -> list[dict[str, Any]]:
+    """Quality by the number of steps, over the first ``frames`` of each clip."""
+    rows = []
+    for steps in STEPS:
+        started = time.perf_counter()
+        found = [
+            compare(
+                case.frames[:frames],
+                dub(model, case, config.model_copy(update={"steps": steps}), range(frames)),
+                case.tops[:frames],
+            )
+            for case in cases
+        ]
+        seconds = time.perf_counter() - started
+        means = {name: float(np.mean([each[name].mean() for each in found])) for name in found[0]}
+        rows.append({"steps": steps, "frames_hz": len(cases) * frames / seconds, **means})
+    return rows
+
+
+def measure_drift(model: TalkingModel, case: Case, config: TalkConfig, rounds: int) -> list[dict[str, Any]]:
+    """PSNR below the mask of a clip played forth and back ``rounds`` times in one go, the mean of each round."""
+    count = len(case.frames)
+    order = [k if n % 2 == 0 else count - 1 - k for n in range(rounds) for k in range(count)]
+    rows = []
+    for name, change in DRIFT_CONTROLS:
+        made = dub(model, case, config.model_copy(update=change), order)
+        psnr = compare(case.frames[order], made, case.tops[order])["mouth_db"].reshape(rounds, count)
+        rows.append({"control": name, "psnr_db": psnr.mean(axis=1).tolist(), "last_db": float(psnr[-1].min())})
+    return rows
+
+
+def print_talk(dubbing: dict[str, Any], steps: Sequence[dict[str, Any]], drift: Sequence[dict[str, Any]]) -> None:
+    d = dubbing
+    print_table(
+        f"Dubbing {d['clips']} clips ({d['frames']} frames), means",
+        ["what", "measured"],
+        [
+            ["PSNR below the mask, own sound", f"{d['mouth_db']:.2f} dB"],
+            ["PSNR of the crop, own sound", f"{d['psnr_db']:.2f} dB"],
+            ["SSIM of the crop, own sound", f"{d['ssim']:.3f}"],
+            ["correlation of the inner lips' distance with the real one", f"{d['lip_correlation']:.2f}"],
+            ["the same with another clip's sound", f"{d['lip_correlation_wrong_sound']:.2f}"],
+            ["inner lips' distance: real, own sound", f"{d['opening_real_px']:.2f} px, {d['opening_px']:.2f} px"],
+            [
+                "under silence (real mouth at its 10th percentile)",
+                f"{d['opening_silence_px']:.2f} px ({d['opening_closed_px']:.2f} px)",
+            ],
+            ["evaluations of the network a frame", f"{d['evaluations']:.0f}"],
+            ["frames a second, crops alone", f"{d['frames_hz']:.2f}"],
+        ],
+    )
+    rows = []
+    for r in steps:
+        difference_db = r["mouth_db"] - steps[-1]["mouth_db"]
+        quality = [f"{r['mouth_db']:.2f} dB", f"{difference_db:+.2f} dB", f"{r['ssim']:.3f}"]
+        rows.append([str(r["steps"]), *quality, f"{r['frames_hz']:.2f}"])
+    print_table(
+        "Steps (DDIM)", ["steps", "PSNR below the mask", f"to {steps[-1]['steps']} steps", "SSIM", "frames/s"], rows
+    )
+    print_table(
+        "Drift: PSNR below the mask, of each round of a long synthesis",
+        ["control", *(f"round {n + 1}" for n in range(len(drift[0]["psnr_db"]))), "worst frame of the last"],
+        [[r["control"], *(f"{value:.2f} dB" for value in r["psnr_db"]), f"{r['last_db']:.2f} dB"] for r in drift],
+    )
+
+
+class _Counter:
+    """Counts samples that go through the talker's U-Net."""
+
+    def __init__(self, model: TalkingModel) -> None:
+        self.count = 0
+        self._talker = model.talker
+
+    def __enter__(self) -> _Counter:
+        self._hook = self._talker.unet.register_forward_pre_hook(self._add)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+
+    def _add(self, _module: Any, given: tuple[Any, ...]) -> None:
+        self.count += len(given[0])
