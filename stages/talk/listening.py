@@ -39,7 +39,7 @@ class Heard:
 
     @property
     def silent_T(self) -> NDArray[np.bool_]:
-        pause = np.percentile(self.levels_T, 95) * 10 ** (PAUSE_DB / 20)
+        pause = float(np.percentile(self.levels_T, 95)) * 10 ** (PAUSE_DB / 20)
         return np.asarray(self.levels_T < max(10 ** (SILENCE_DB / 20), pause))
 
     def window(self, time_s: Fraction, w: int) -> Tensor | None:
