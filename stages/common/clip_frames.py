@@ -31,7 +31,8 @@ class ClipFrames:
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
         """The decoded frame, (H, W, 3) RGB."""
-        return self._clips.frames(int(self._clip[index]), [int(self._number[index])])[0]
+        frame: NDArray[np.uint8] = self._clips.frames(int(self._clip[index]), [int(self._number[index])])[0]
+        return frame
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Frames (B, H, W, 3)."""
