@@ -89,6 +89,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--videos", type=Path, help="talk: the root of those videos, to dub them from file to file")
     add("--talker", default="facediff-talk-mini", help="talk: a model's name or folder (default: %(default)s)")
     add("--frames", type=int, default=25, help="talk: frames of each clip in the table of steps (default: %(default)s)")
+    add("--cut", type=int, help="talk: take only so many frames of each clip (default: all)")
     add("--rounds", type=int, default=4, help="talk: how often a clip is played for drift (default: %(default)s)")
     add("--out", type=Path, help="talk: folder for the dubbed videos, for `facediff eval lipread --clips NAME=DIR`")
     add("--json", type=Path, metavar="FILE", help="also write all numbers there")
@@ -239,9 +240,11 @@ def _talk(options: argparse.Namespace) -> dict[str, Any]:
     artifact = load_artifact(options.clips, ArtifactKind.CLIPS)
     model, config = load_talking_model(resolve_model(options.talker).root, options.device), TalkConfig()
     cases = load_cases(ClipDataset(artifact, options.split), model, options.limit)
+    if options.cut:
+        cases = [case.first(options.cut) for case in cases]
     dubbing = measure_dubbing(model, cases, config)
     steps = measure_steps(model, cases[: options.runs], config, options.frames)
-    drift = measure_drift(model, cases[0], config, options.rounds)
+    drift = measure_drift(model, cases[: options.runs], config, options.rounds)
     print_talk(dubbing, steps, drift)
     results: dict[str, Any] = {"dubbing": dubbing, "steps": steps, "drift": drift}
     if options.videos is None or options.out is None:

@@ -22,7 +22,7 @@ from stages.common.media.speech import in_blocks, iter_speech, with_neighbours
 from stages.models.audio import windows
 
 SILENCE_DB, PAUSE_DB = -50.0, -25.0
-"""A frame is silent if its level is this much below full scale, or below loud speech (its 95th percentile)."""
+"""A frame is silent if its level is so much below full scale, or below loud speech (the 95th percentile of levels)."""
 _PIECE_FRAMES = 250
 _MARGIN_FRAMES = 25
 """What a piece hears before and after itself: more than any feature needs to settle."""

@@ -1,11 +1,11 @@
 """One person's mouth, frame after frame: each frame that was made is the identity frame of the next (thesis 5.2.4).
 
-S crop size, C channels, H W of latents.
+B people, L landmarks, S crop size, C channels, H W of pictures and of latents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -33,42 +33,64 @@ class Spoken(NamedTuple):
 
 
 class Speaker:
-    """Makes the crops of one frame after another; what goes from one to the next is kept here."""
+    """Makes the crops of one frame after another, of one person at a time; another track begins anew."""
 
     def __init__(self, model: TalkingModel, heard: Heard, config: TalkConfig) -> None:
         self.size_px, self.blend = model.size_px, config.blend
-        self._model, self._heard, self._config = model, heard, config
-        self._noise = FrameNoise(config.seed, config.noise_memory, model.latent_shape, model.device)
+        self._model, self._mouths = model, Mouths(model, [heard], config)
         self._track: int | None = None
-        self._since = 0
 
     @torch.no_grad()
     def speak(
         self, crop_SSC: NDArray[np.uint8], landmarks: NDArray[np.float64], track: int, time_s: Fraction
     ) -> Spoken:
         """The frame of ``time_s`` of the sound, from the source's crop with its landmarks (68, 2) in crop pixels."""
-        model, config = self._model, self._config
-        points = torch.from_numpy(landmarks.astype(np.float32))[None].to(model.device)
-        x, top_B = to_model_range([crop_SSC]).to(model.device), mask_top(points)
-        whole = model.first_stage.encode(x) if config.blend == "delta" or track != self._track else None
-        if whole is not None and track != self._track:
-            self._track, self._reference, self._identity, self._since = track, whole, whole, 0
+        x = to_model_range([crop_SSC]).to(self._model.device)
+        points = torch.from_numpy(landmarks.astype(np.float32))[None].to(self._model.device)
+        if track != self._track:
+            self._track = track
+            self._mouths.meet(x)
+        made, top_B = self._mouths.make(x, points, time_s)
+        first_stage = self._model.first_stage
+        old = first_stage.decode(first_stage.encode(x)) if self.blend == "delta" else x
+        return Spoken(to_crops(made)[0], to_crops(old)[0], float(top_B[0]))
+
+
+class Mouths:
+    """B people side by side, each with a sound of their own; what goes from one frame to the next is kept here."""
+
+    def __init__(self, model: TalkingModel, heards: Sequence[Heard], config: TalkConfig) -> None:
+        self._model, self._heards, self._config = model, heards, config
+        self._noise = FrameNoise(config.seed, config.noise_memory, model.latent_shape, model.device)
+
+    @torch.no_grad()
+    def meet(self, x_BCHW: Tensor) -> None:
+        """Begin with these frames as references, in -1..1."""
+        self._reference = self._identity = self._model.first_stage.encode(x_BCHW)
+        self._since = 0
+
+    @torch.no_grad()
+    def make(self, x_BCHW: Tensor, points_BL2: Tensor, time_s: Fraction) -> tuple[Tensor, Tensor]:
+        """The frames of a time, from the source's with their landmarks in pixels, and the first rows of their masks."""
+        model, config, top_B = self._model, self._config, mask_top(points_BL2)
+        noise = self._noise.next_frame()
         z = synthesize_frames(
             model.talker,
             model.process,
             FrameConditions(
-                self._next_identity(), model.first_stage.encode(mask_below(x, top_B)), self._context(points, time_s)
+                self._next_identity(),
+                model.first_stage.encode(mask_below(x_BCHW, top_B)),
+                self._context(points_BL2, time_s),
             ),
-            self._noise.next_frame(),
+            lambda: noise().expand(len(x_BCHW), -1, -1, -1),
             steps=config.steps,
             sampler=config.sampler,
             guidance_scale=config.guidance,
         )
         made = model.first_stage.decode(z).clamp(-1, 1)
         # Above the mask the frame is known, so that errors add up nowhere but in what was made.
-        self._identity = model.first_stage.encode(torch.where(below(top_B, x.shape[2]), made, x))
-        old = x if whole is None or config.blend == "paste" else model.first_stage.decode(whole)
-        return Spoken(to_crops(made)[0], to_crops(old)[0], float(top_B[0]))
+        self._identity = model.first_stage.encode(torch.where(below(top_B, x_BCHW.shape[2]), made, x_BCHW))
+        return made, top_B
 
     def _next_identity(self) -> Tensor:
         every, self._since = self._config.anchor_every, self._since + 1
@@ -76,14 +98,16 @@ class Speaker:
             return self._reference
         return torch.lerp(self._identity, self._reference, self._config.anchor)
 
-    def _context(self, points: Tensor, time_s: Fraction) -> Tensor:
+    def _context(self, points_BL2: Tensor, time_s: Fraction) -> Tensor:
         talker, emotion = self._model.talker, self._config.emotion
         label = talker.null_class if emotion is None else EMOTIONS.index(emotion)
-        return talker.context(
-            self._heard.window(time_s, talker.config.window),
-            torch.tensor([label], device=points.device),
-            points / (self._model.size_px / 2) - 1,
+        heard = [window for each in self._heards if (window := each.window(time_s, talker.config.window)) is not None]
+        context_BD = talker.context(
+            torch.cat(heard) if heard else None,
+            torch.full((len(points_BL2),), label, device=points_BL2.device),
+            points_BL2 / (self._model.size_px / 2) - 1,
         )
+        return context_BD.expand(len(points_BL2), -1)
 
 
 class FrameNoise:

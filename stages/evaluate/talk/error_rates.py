@@ -26,6 +26,8 @@ def count_errors(transcript: str, read: str, rates: Sequence[str]) -> dict[str, 
 
     Both texts are normalised already. Raises ``BadInputError`` for a word whose visemes are not known.
     """
+    if not rates:
+        return {}
     import jiwer
 
     counts: dict[str, int] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.errors import BadInputError, Interrupted
+from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.lip_reading import LipReaderExpert
 from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.samples import OK, count_statuses
@@ -23,7 +23,16 @@ from stages.evaluate.talk.error_rates import RATES, count_errors, normalise, rat
 from stages.evaluate.talk.experts import was_expert
 from stages.evaluate.talk.kept import Arrays, keep
 from stages.evaluate.talk.mouth import lip_leak, lip_score, mouth_opening
-from stages.evaluate.talk.systems import REAL, Contest, gather, open_clips, rejection_notes, require_names, require_some
+from stages.evaluate.talk.systems import (
+    REAL,
+    Contest,
+    fill_rows,
+    gather,
+    open_clips,
+    rejection_notes,
+    require_names,
+    require_some,
+)
 from stages.evaluate.talk.transcripts import find_transcripts
 
 READER = "reader"
@@ -40,8 +49,8 @@ _TOLERATED_FRAMES = 2
 def run(config: LipreadConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Clip by clip; what was read in an earlier run, or for another evaluation, is not read again."""
     contest = gather(config, inputs)
-    table = inputs[TRANSCRIPTS].root if TRANSCRIPTS in inputs else None
-    texts = find_transcripts(contest.keys, contest.reference, contest.sets, table)
+    metrics = _measured(config, contest)
+    texts = _texts(config, contest, inputs)
     reader = _Reader(inputs[READER], context.device)
     silent = _silent(config, contest, inputs)
     rows: list[dict[str, Any]] = []
@@ -58,12 +67,12 @@ def run(config: LipreadConfig, inputs: Mapping[str, Artifact], context: RunConte
     found = Table(
         "Lip reading",
         _KEYS,
-        columns_of(_measured(config, contest)),
+        columns_of(metrics),
         tuple(_summarize(name, rows, _title(reader.name, bool(experts.get(name))), config) for name in contest.sets),
         {**config.missing, **_inapplicable(config, contest)},
         (*_notes(config, inputs, experts), *rejection_notes(rows)),
     )
-    write_results(found, rows, context.out)
+    write_results(found, fill_rows(rows), context.out)
     return ArtifactDraft(counts)
 
 
@@ -132,8 +141,20 @@ def _read_all(
             row["status"] = error.reason
             lost = error.reason if name == REAL else lost
             continue
-        row |= count_errors(transcript, row["read"], [rate for rate in RATES if rate in config.metrics])
+        row |= count_errors(transcript, row["read"], _rates(config))
     return rows
+
+
+def _rates(config: LipreadConfig) -> list[str]:
+    return [rate for rate in RATES if rate in config.metrics]
+
+
+def _texts(config: LipreadConfig, contest: Contest, inputs: Mapping[str, Artifact]) -> dict[str, str]:
+    """The transcripts, where a rate needs them."""
+    if not _rates(config):
+        return dict.fromkeys(contest.keys, "")
+    table = inputs[TRANSCRIPTS].root if TRANSCRIPTS in inputs else None
+    return find_transcripts(contest.keys, contest.reference, contest.sets, table)
 
 
 def _compare(real_TD: NDArray[Any], generated_TD: NDArray[Any]) -> float:
@@ -165,9 +186,14 @@ def _open(name: str, clips: ClipSet, own_key: str, key: str, config: LipreadConf
 
 
 def _measured(config: LipreadConfig, contest: Contest) -> list[str]:
-    """The columns: what was asked for and applies, and the reader's own error beside it."""
+    """The columns: what was asked for and applies, and the reader's own error beside it.
+
+    Raises ``ConfigError`` when nothing applies.
+    """
     inapplicable = _inapplicable(config, contest)
     columns = [name for name in config.metrics if name not in inapplicable]
+    if not columns:
+        raise ConfigError(f"nothing can be measured: {'; '.join(dict.fromkeys(inapplicable.values()))}")
     if REAL in contest.sets and len(contest.sets) > 1 and "wer" in columns:
         columns.insert(columns.index("wer") + 1, "wer_real")
     return columns
@@ -189,7 +215,7 @@ def _title(reader: str, tuned: bool) -> str:
 def _summarize(name: str, rows: Sequence[dict[str, Any]], reader: str, config: LipreadConfig) -> Row:
     accepted = require_some(name, [row for row in rows if row["system"] == name])
     labels = {"system": name, "reader": reader, "clips": "real" if name == REAL else "generated"}
-    values = {rate: _rate(accepted, rate) for rate in RATES if rate in config.metrics}
+    values = {rate: _rate(accepted, rate) for rate in _rates(config)}
     if name != REAL:
         keys = {row["sample_key"] for row in accepted}
         real = [row for row in rows if row["system"] == REAL and row["sample_key"] in keys]

@@ -23,7 +23,7 @@ from stages.evaluate.talk.kept import Arrays, keep
 from stages.evaluate.talk.lag import find_lag, loudness
 from stages.evaluate.talk.mouth import mouth_opening
 from stages.evaluate.talk.syncnet import find_offset, load_syncnet
-from stages.evaluate.talk.systems import REAL, gather, rejection_notes, require_names, require_some
+from stages.evaluate.talk.systems import REAL, fill_rows, gather, rejection_notes, require_names, require_some
 from stages.evaluate.weights import SYNCNET, require_weights
 
 _SYNCNET = "syncnet_"
@@ -55,7 +55,7 @@ def run(config: SyncConfig, inputs: Mapping[str, Artifact], context: RunContext)
         config.missing,
         tuple(rejection_notes(rows)),
     )
-    write_results(table, rows, context.out)
+    write_results(table, fill_rows(rows), context.out)
     return ArtifactDraft(counts)
 
 

@@ -66,6 +66,12 @@ def rejection_notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{name}: {sum(rejected.values())} of {total} clips rejected: {reasons}"
 
 
+def fill_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with one set of columns; what a row lacks is None."""
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in columns} for row in rows]
+
+
 def require_some(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rows that are not rejected. Raises ``BadInputError`` when there are none."""
     accepted = [row for row in rows if row["status"] == OK]

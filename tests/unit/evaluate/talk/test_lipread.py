@@ -57,6 +57,7 @@ def test_real_clips_and_a_system_side_by_side(tmp_path, reader, real, other, sil
     assert truth.values["wer"].mean == pytest.approx(
         100 * jiwer.wer([row["transcript"] for row in said], [row["read"] for row in said]), abs=1e-6
     )
+    assert [row["lipscore"] for row in said] == pytest.approx([ours.values["lipscore"].mean] * 3, abs=1e-3)
     counts = artifact.manifest.counts
     assert (counts.total, counts.ok, len(rows)) == (9, 9, 9)
     assert any("no lineage is known of ours" in note for note in table.notes)
@@ -94,6 +95,13 @@ def test_without_real_clips_the_texts_beside_a_systems_clips_count(tmp_path, rea
     assert "no real clips were given: how often the reader errs on them is not known" in table.notes
     assert [column.name for column in table.columns] == ["wer", "cer"]
     assert set(table.missing) == {"lipscore", "lipleak", "lip_opening"}
+
+
+def test_what_needs_no_transcript_asks_for_none(tmp_path, reader, other, silence):
+    artifact = evaluate(tmp_path / "out", reader, {"x": other}, {"x": silence}, metrics=("lipleak",))
+    assert read_table(artifact).rows[0].values["lipleak"].mean == pytest.approx(0.5, abs=0.06)
+    with pytest.raises(ConfigError, match="nothing can be measured: no system's clips of silence"):
+        evaluate(tmp_path / "none", reader, {"x": other}, metrics=("lipleak",))
 
 
 def test_features_that_are_not_numbers_are_a_reason(tmp_path, reader, real, monkeypatch):

@@ -60,6 +60,7 @@ def test_clips_without_a_face_or_sound_are_counted(tmp_path):
     write_talk(root / "mute.mp4", draw_levels(1), sound=False)
     write_talk(root / "nobody.mp4", [NOBODY] * 44)
     artifact = evaluate(tmp_path / "out", {"x": root}, max_rejected=0.7)
+    assert [row["lag"] is None for row in read_rows(artifact.path("samples.parquet"))] == [False, True, True]
     assert artifact.manifest.counts.rejected_by_reason == {"no face": 1, "no sound": 1}
     assert read_table(artifact).notes == ("x: 2 of 3 clips rejected: no face 1, no sound 1",)
     for name in ("good.mp4", "mute.mp4"):
