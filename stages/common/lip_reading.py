@@ -21,15 +21,24 @@ from stages.models.text_units import join_units
 class LipReaderExpert:
     """A trained lip reader, frozen, that reads clips one by one.
 
-    Texts are those of the highest joint score of CTC, with ``ctc_weight``, and of the decoder that a beam of
-    ``beam_size`` finds.
+    Texts are those of the highest joint score of CTC, with ``ctc_weight``, and of the decoder, plus ``length_bonus``
+    for each unit, that a beam of ``beam_size`` finds.
     """
 
-    def __init__(self, model: LipReader, device: str = "cpu", *, beam_size: int = 10, ctc_weight: float = 0.3) -> None:
+    def __init__(
+        self,
+        model: LipReader,
+        device: str = "cpu",
+        *,
+        beam_size: int = 10,
+        ctc_weight: float = 0.3,
+        length_bonus: float = 0.5,
+    ) -> None:
         self.model = model
         self.device = device
         self.beam_size = beam_size
         self.ctc_weight = ctc_weight
+        self.length_bonus = length_bonus
 
     @classmethod
     def open(cls, artifact: Artifact, device: str = "cpu") -> LipReaderExpert:
@@ -47,7 +56,13 @@ class LipReaderExpert:
             return self.model.next_logits(texts_KL, same, lengths.expand(len(texts_KL)))[:, -1].log_softmax(dim=-1)
 
         ctc_TV = self.model.ctc_logits(features).log_softmax(dim=-1)
-        classes = beam_search(ctc_TV, next_scores, beam_size=self.beam_size, ctc_weight=self.ctc_weight)
+        classes = beam_search(
+            ctc_TV,
+            next_scores,
+            beam_size=self.beam_size,
+            ctc_weight=self.ctc_weight,
+            length_bonus=self.length_bonus,
+        )
         return join_units(classes, self.model.config.units)
 
     @torch.no_grad()

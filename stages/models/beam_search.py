@@ -15,6 +15,8 @@ from torch import Tensor
 
 from stages.models.text_units import BLANK
 
+_AHEAD = 4
+"""With a bonus for length, the search goes on while this many more units could still win."""
 NextScores = Callable[[Tensor], Tensor]
 """Starts of texts (K, L), the edge first, to the scores (K, V) of what comes next."""
 
@@ -30,9 +32,17 @@ class _Beam:
 
 
 def beam_search(
-    ctc_TV: Tensor, next_scores: NextScores, *, beam_size: int = 10, ctc_weight: float = 0.1, candidates: int = 40
+    ctc_TV: Tensor,
+    next_scores: NextScores,
+    *,
+    beam_size: int = 10,
+    ctc_weight: float = 0.1,
+    length_bonus: float = 0.0,
+    candidates: int = 40,
 ) -> list[int]:
     """The classes of the text with the highest ``ctc_weight`` log p_ctc + (1 - ``ctc_weight``) log p_attention found.
+
+    ``length_bonus`` is added for each unit: texts that leave out what is unclear are likelier than any guess of it.
 
     ``ctc_TV`` are CTC's scores of each frame. Each step extends ``beam_size`` texts by the ``candidates`` units that
     the decoder finds likeliest. No text is longer than the clip has frames, as none has a path of CTC.
@@ -42,12 +52,15 @@ def beam_search(
     best, best_score = beam.texts_KL[0, 1:], -math.inf
     for _ in range(len(ctc_TV) + 1):
         next_KV = next_scores(beam.texts_KL)
+        units = beam.texts_KL.shape[1] - 1
         whole_K = ctc_weight * _ending(beam) + (1 - ctc_weight) * (beam.attention_K + next_KV[:, edge])
+        whole_K = whole_K + length_bonus * units
         if whole_K.max() > best_score:
             best_score, best = float(whole_K.max()), beam.texts_KL[whole_K.argmax(), 1:]
         beam = _extend(beam, ctc_TV, next_KV, beam_size=beam_size, ctc_weight=ctc_weight, candidates=candidates)
-        # What is longer is never likelier.
-        if not len(beam.texts_KL) or _score(beam, ctc_weight).max() <= best_score:
+        # What is longer is never likelier; with a bonus, only some units more are tried.
+        reach = length_bonus * (units + 1 + _AHEAD)
+        if not len(beam.texts_KL) or _score(beam, ctc_weight).max() + reach <= best_score:
             break
     classes: list[int] = best.tolist()
     return classes

@@ -42,22 +42,22 @@ def all_texts():
     return [text for n in range(FRAMES + 1) for text in itertools.product(range(1, UNITS + 1), repeat=n)]
 
 
-def joint(ctc, next_scores, text, weight):
+def joint(ctc, next_scores, text, weight, bonus=0.0):
     probability = ctc_probability(ctc, text)
     if probability == 0:
         return -math.inf
     said = torch.tensor([[EDGE, *text]])
     follows = [*text, EDGE]
     attention = sum(float(next_scores(said[:, : n + 1])[0, c]) for n, c in enumerate(follows))
-    return weight * math.log(probability) + (1 - weight) * attention
+    return weight * math.log(probability) + (1 - weight) * attention + bonus * len(text)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("weight", "bonus"), [(0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (0.3, 1.5)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_wide_beam_finds_the_best_of_all_texts(seed, weight):
+def test_a_wide_beam_finds_the_best_of_all_texts(seed, weight, bonus):
     ctc, next_scores = random_scores(seed)
-    found = beam_search(ctc, next_scores, beam_size=64, ctc_weight=weight)
-    best = max(all_texts(), key=lambda text: joint(ctc, next_scores, text, weight))
+    found = beam_search(ctc, next_scores, beam_size=64, ctc_weight=weight, length_bonus=bonus)
+    best = max(all_texts(), key=lambda text: joint(ctc, next_scores, text, weight, bonus))
     assert found == list(best)
 
 
