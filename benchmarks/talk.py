@@ -32,10 +32,10 @@ from stages.talk.speaker import Mouths
 
 STEPS = (4, 8, 20, 200)
 DRIFT_CONTROLS: tuple[tuple[str, dict[str, float]], ...] = (
-    ("none, fresh noise", {"noise_memory": 0.0}),
-    ("same noise", {}),
-    ("same noise, identity 10 % reference", {"anchor": 0.1}),
-    ("same noise, reference every 25 frames", {"anchor_every": 25}),
+    ("none, fresh noise", {"anchor": 0.0, "noise_memory": 0.0}),
+    ("same noise", {"anchor": 0.0}),
+    ("same noise, reference every 25 frames", {"anchor": 0.0, "anchor_every": 25}),
+    ("same noise, identity 60 % reference (default)", {}),
 )
 _UPPER, _LOWER = (61, 62, 63), (67, 66, 65)
 

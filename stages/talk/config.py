@@ -24,7 +24,7 @@ class TalkConfig(StageConfig):
     sampler: SamplerName = "ddim"
     guidance: float = Field(default=1.0, ge=0, le=50)
     seed: int = Field(default=0, ge=0)
-    anchor: float = Field(default=0.0, ge=0, le=1)
+    anchor: float = Field(default=0.6, ge=0, le=1)
     anchor_every: int = Field(default=0, ge=0)
     noise_memory: float = Field(default=1.0, ge=0, le=1)
     blend: BlendMode = "paste"

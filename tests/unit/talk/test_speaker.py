@@ -39,7 +39,7 @@ def identities(monkeypatch):
 
 
 def speak(model, heard, frames, tracks=None, **fields):
-    speaker = Speaker(model, heard, TalkConfig(steps=2, **fields))
+    speaker = Speaker(model, heard, TalkConfig(steps=2, **{"anchor": 0.0, **fields}))
     return [speaker.speak(CROP, LANDMARKS, (tracks or [0] * frames)[k], Fraction(2 * k + 1, 50)) for k in range(frames)]
 
 
