@@ -185,7 +185,7 @@ def test_files_that_cannot_be_used(tmp_path, model, wav):
     before = set(tmp_path.iterdir())
     for face, audio, reason, says in (
         (clip, clip, "no sound", "has no sound track"),
-        (clip, tmp_path / "text.wav", "unreadable", "cannot be read"),
+        (clip, tmp_path / "text.wav", "unreadable", "no video or sound that facediff can read"),
         (clip, tmp_path / "none.wav", "missing", "does not exist"),
         (tmp_path / "none.png", sound, "missing", "does not exist"),
         (sound, sound, None, "a.wav"),
