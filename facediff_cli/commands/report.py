@@ -21,6 +21,9 @@ def report(
         "report.html"
     ),
     title: Annotated[str, typer.Option("--title", help="Its heading.")] = "facediff report",
+    faces: Annotated[
+        bool, typer.Option("--faces/--no-faces", help="Show faces, or leave them out: not all may be published.")
+    ] = True,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,7 +40,7 @@ def report(
     from stages.common.manifest import write_atomically
 
     artifacts = [load_input(path, "evaluation") for path in evaluations]
-    page = render_page(artifacts, title).encode()
+    page = render_page(artifacts, title, faces=faces).encode()
     if out.is_dir():
         raise BadInputError(f"{out} is a folder", "Give the name of a page, such as report.html")
     if out.is_file() and GENERATOR.encode() not in out.read_bytes():

@@ -32,9 +32,9 @@ img { max-width: 100%; image-rendering: auto; } code { font-size: .85em; } .wide
 """
 
 
-def render_page(evaluations: Sequence[Artifact], title: str) -> str:
-    """The whole page; equal evaluations give equal bytes."""
-    sections = "\n".join(_section(artifact) for artifact in evaluations)
+def render_page(evaluations: Sequence[Artifact], title: str, *, faces: bool = True) -> str:
+    """The whole page, with or without the pictures of faces; equal evaluations give equal bytes."""
+    sections = "\n".join(_section(artifact, faces) for artifact in evaluations)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
         f'<meta name="viewport" content="width=device-width">\n<title>{escape(title)}</title>\n'
@@ -42,7 +42,7 @@ def render_page(evaluations: Sequence[Artifact], title: str) -> str:
     )
 
 
-def _section(artifact: Artifact) -> str:
+def _section(artifact: Artifact, faces: bool) -> str:
     from stages.common.table import read_table
 
     table = read_table(artifact)
@@ -53,7 +53,7 @@ def _section(artifact: Artifact) -> str:
         *(f"<p><small>{escape(name)}: missing: {escape(why)}</small></p>" for name, why in table.missing.items()),
         *(f"<p><small>{escape(note)}</small></p>" for note in table.notes),
         *_plots(table),
-        *_examples(artifact),
+        *(_examples(artifact) if faces else ()),
         _details("Settings", f"<pre>{escape(yaml.safe_dump(dict(manifest.config), sort_keys=False))}</pre>"),
         _details("Made from", f"<ul>{_lineage(build_tree(artifact))}</ul>"),
         _details("Environment", _pairs({**manifest.environment, **_run(artifact)})),

@@ -116,3 +116,10 @@ def test_one_point_has_axes_too():
     svg = line_plot([Series("a<b", (Point(1.0, 2.0, "p"),))], "x", "y")
     assert "nan" not in svg
     assert "a&lt;b" in svg
+
+
+def test_faces_can_be_left_out(facediff, evaluation, tmp_path):
+    facediff("report", evaluation[0].root, "--out", tmp_path / "report.html", "--no-faces")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<img" not in page
+    assert "<table" in page
