@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_STRANGER = "the bundled talker knows one man's mouth and gives it to the portrait; --clip dubs a video of yours"
+
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the pictures.")] = Path("demo"),
@@ -72,7 +74,10 @@ def _talk(out: Path, clip: Path | None, model: str, device: Device, *, dry_run: 
     paths = [out / VIDEO_NAME, out / STRIP_NAME]
     if not dry_run:
         talker = load_talking_model(artifact.root, resolve_device(device.value))
-        paths, _ = make_talk_demo(out, clip, talker, load_detector("dlib"), RichProgress())
+        progress = RichProgress()
+        paths, _ = make_talk_demo(out, clip, talker, load_detector("dlib"), progress)
+        if clip is None and model == DEFAULT_TALKER:
+            progress.note(_STRANGER)
     _show(paths, artifact.root.name, as_json, dry_run=dry_run)
 
 
