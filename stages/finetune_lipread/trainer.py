@@ -15,7 +15,7 @@ from torch import Tensor
 from stages.common.talking import TalkingModel
 from stages.common.tensors import to_grid
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.finetune_lipread.config import LipTuningConfig
 from stages.finetune_lipread.network import FrameMaker
@@ -89,7 +89,7 @@ class LipTuner:
         """Frames of a held-out window, above them made again."""
         draws = self._held_out()[0]
         with self.stepper.autocast():
-            _, made = self.network(self._on(draws), _VALIDATION_LEVEL)
+            _, made = self.network(self.stepper.to_device(draws), _VALIDATION_LEVEL)
             frames = self.model.first_stage.decode(made)[: self.config.frames]
         return {"frames": to_grid(torch.cat([frames.float().cpu(), draws["x"][0]]), columns=self.config.frames)}
 
@@ -119,17 +119,16 @@ class LipTuner:
         clips = len(self.val_data.long_enough)
         count = min(self.config.validation_samples, clips)
         numbers = np.linspace(0, clips - 1, count).round().astype(np.int64)
-        batches = np.array_split(numbers, -(-count // self.config.loop.batch_size))
-        return [self.val_data.batch(part, random) | {"noise": self._noise(len(part), noise)} for part in batches]
+        return [
+            self.val_data.batch(part, random) | {"noise": self._noise(len(part), noise)}
+            for part in even_batches(numbers, self.config.loop.batch_size)
+        ]
 
     def _noise(self, count: int, random: torch.Generator) -> Tensor:
         return torch.randn(count, self.config.frames, *self.model.latent_shape, generator=random)
 
-    def _on(self, draws: Draws) -> Draws:
-        return {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
-
     def _loss(self, draws: Draws, *, level: int) -> tuple[Tensor, dict[str, Tensor]]:
-        on = self._on(draws)
+        on = self.stepper.to_device(draws)
         z0, made = self.network(on, level)
         frames = self.model.first_stage.decode(made).float().unflatten(0, on["x"].shape[:2])
         shown = {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stages.common.training.averaging import averaged_weights
 from stages.common.training.lookahead import Lookahead
-from stages.common.training.order import SampleOrder
+from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
 from stages.models.first_stage import FirstStage
 from stages.models.losses import simple_loss
@@ -94,7 +94,7 @@ class TalkTrainer:
         rows_N = np.linspace(0, len(self.val_data) - 1, count).round().astype(np.int64)
         total: dict[str, float] = {}
         with averaged_weights(self.ema, self.talker):
-            for rows in np.array_split(rows_N, -(-count // self.config.loop.batch_size)):
+            for rows in even_batches(rows_N, self.config.loop.batch_size):
                 draws = self._noise(len(rows), random) | self._held_out(rows)
                 draws["dropped"] = torch.zeros(len(rows), dtype=torch.bool)
                 with self.stepper.autocast():
@@ -140,7 +140,7 @@ class TalkTrainer:
     @torch.no_grad()
     def _make(self) -> tuple[Draws, Tensor]:
         rows = np.linspace(0, len(self.val_data) - 1, min(_MADE, len(self.val_data))).round().astype(np.int64)
-        draws = {name: value.to(self.stepper.device) for name, value in self._held_out(rows).items()}
+        draws = self.stepper.to_device(self._held_out(rows))
         with self.stepper.autocast():
             return draws, make_frames(self.talker, self.process, draws)
 
@@ -154,7 +154,7 @@ class TalkTrainer:
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         config = self.config
-        on = {name: value.to(self.stepper.device, non_blocking=True) for name, value in draws.items()}
+        on = self.stepper.to_device(draws)
         on["identity"] = on["identity"] + config.identity_noise * on["identity_noise"]
         z0, noise, timesteps_B = on["z0"], on["noise"], on["timesteps"]
         output, lips = self.network(self.process.add_noise(z0, noise, timesteps_B), on)
