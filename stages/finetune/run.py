@@ -64,8 +64,7 @@ def run(config: FinetuneConfig, inputs: Mapping[str, Artifact], context: RunCont
     )
     row = fit(trainer, config.loop, stepper, context, "finetune")
     _save(editor, config, guidance, model_of(inputs), context)
-    tuned = sum(p.numel() for p in trainer.tuned.values())
-    metrics = {**row, "guidance": guidance, "tuned_parameters": tuned, "guide": config.guide}
+    metrics = {**row, "guidance": guidance, "tuned_parameters": trainer.tuned.count, "guide": config.guide}
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**metrics, "identity": config.identity})
 
 

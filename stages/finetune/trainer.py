@@ -18,6 +18,7 @@ from stages.common.tensors import to_grid
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
+from stages.common.training.tuned import TunedWeights
 from stages.finetune.config import FinetuneConfig
 from stages.finetune.noise import InvertedPictures
 from stages.models.resampler import Resampler
@@ -59,18 +60,20 @@ class FinetuneTrainer:
         self.denoiser = editor.denoiser
         stepper.suit_attention(self.denoiser.unet)
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
-        self.tuned = {name: p for name, p in self.denoiser.named_parameters() if p.requires_grad}
-        stepper.place(resampler)
-        optimizer = torch.optim.AdamW(
-            self.tuned.values(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
+        self.tuned = TunedWeights(
+            self.denoiser,
+            resampler,
+            stepper,
+            learning_rate=config.loop.learning_rate,
+            weight_decay=config.weight_decay,
         )
-        self.network, self.optimizer = stepper.prepare(resampler, optimizer)
+        self.network = self.tuned.network
         self.order = SampleOrder(train.labels, config.loop.batch_size, seed)
         self.own = stepper.own(config.loop.batch_size)
         self.read = Lookahead(self._read, workers)
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
-        return self.stepper.descend(self.network, self.optimizer, self.read(step), self._loss, learning_rate)
+        return self.stepper.descend(self.network, self.tuned.optimizer, self.read(step), self._loss, learning_rate)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -98,14 +101,10 @@ class FinetuneTrainer:
         return ", ".join(self.train_data.data.keys[i] for i in self.train_data.indices[self.order.indices(step)])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"tuned": {k: p.detach() for k, p in self.tuned.items()}, "optimizer": self.optimizer.state_dict()}
+        return self.tuned.state_dict()
 
-    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, parameter in self.tuned.items():
-            parameter.copy_(state["tuned"][name])
-        if "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
+        self.tuned.load_state_dict(state)
 
     def _read(self, step: int) -> Draws:
         return _draw(self.train_data, self.order.indices(step)[self.own])

@@ -46,11 +46,10 @@ def run(config: LipTuningConfig, inputs: Mapping[str, Artifact], context: RunCon
     assert isinstance(model.first_stage, FirstStage), "talkers work on latents"
     save_first_stage(model.first_stage, context.out)
     save_talker(model.talker, load_schedule_config(root), load_talker_info(root), context.out)
-    tuned = sum(p.numel() for p in tuner.tuned.values())
     used = len(train.long_enough)
     rejected = {"too short": len(train.clips) - used} if used < len(train.clips) else {}
     counts = Counts(total=len(train.clips), ok=used, rejected_by_reason=rejected)
-    return ArtifactDraft(counts, {**row, "tuned_parameters": tuned})
+    return ArtifactDraft(counts, {**row, "tuned_parameters": tuner.tuned.count})
 
 
 FINETUNE_LIPREAD = StageSpec(

@@ -17,6 +17,7 @@ from stages.common.tensors import to_grid
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
+from stages.common.training.tuned import TunedWeights
 from stages.finetune_lipread.config import LipTuningConfig
 from stages.finetune_lipread.network import FrameMaker
 from stages.finetune_lipread.windows import ClipWindows
@@ -51,11 +52,14 @@ class LipTuner:
         self.train_data, self.val_data = data
         stepper.suit_attention(model.talker.unet)
         maker = FrameMaker(model, config.steps)
-        self.tuned = {name: p for name, p in model.talker.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(
-            self.tuned.values(), config.loop.learning_rate, weight_decay=config.weight_decay, fused=True
+        self.tuned = TunedWeights(
+            model.talker,
+            maker,
+            stepper,
+            learning_rate=config.loop.learning_rate,
+            weight_decay=config.weight_decay,
         )
-        self.network, self.optimizer = stepper.prepare(maker, optimizer)
+        self.network = self.tuned.network
         labels = np.zeros(len(self.train_data.long_enough), np.int64)
         self.order = SampleOrder(labels, config.loop.batch_size, seed)
         self.own = stepper.own(config.loop.batch_size)
@@ -66,7 +70,7 @@ class LipTuner:
         noise = self._noise(self.config.loop.batch_size, random)
         draws = self.read(step) | {"noise": noise[self.own]}
         return self.stepper.descend(
-            self.network, self.optimizer, draws, partial(self._loss, level=level), learning_rate
+            self.network, self.tuned.optimizer, draws, partial(self._loss, level=level), learning_rate
         )
 
     @torch.no_grad()
@@ -99,14 +103,10 @@ class LipTuner:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"tuned": {k: p.detach() for k, p in self.tuned.items()}, "optimizer": self.optimizer.state_dict()}
+        return self.tuned.state_dict()
 
-    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, parameter in self.tuned.items():
-            parameter.copy_(state["tuned"][name])
-        if "optimizer" in state:
-            self.optimizer.load_state_dict(state["optimizer"])
+        self.tuned.load_state_dict(state)
 
     def _read(self, step: int) -> Draws:
         random = np.random.default_rng([self.seed, step, _WINDOW_STREAM])

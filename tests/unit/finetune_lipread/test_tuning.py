@@ -62,7 +62,7 @@ def test_a_low_rank_update_comes_out_as_a_whole_model(inputs, tmp_path):
 
 def test_all_weights_of_the_talker_can_be_tuned(tuner_of):
     full = tuner_of("lora=null")
-    assert len(full.tuned) == len(list(full.model.talker.parameters()))
+    assert len(full.tuned.by_name) == len(list(full.model.talker.parameters()))
     assert not any(p.requires_grad for p in full.model.first_stage.parameters())
 
 
@@ -74,9 +74,9 @@ def test_a_step_follows_the_reader(tuner_of):
         loss, shown = tuner._loss(draws, level=600)
         loss.backward()
         losses.append(float(shown["lips"].detach()))
-        torch.nn.utils.clip_grad_norm_(tuner.tuned.values(), 1.0)
-        tuner.optimizer.step()
-        tuner.optimizer.zero_grad()
+        torch.nn.utils.clip_grad_norm_(tuner.tuned.by_name.values(), 1.0)
+        tuner.tuned.optimizer.step()
+        tuner.tuned.optimizer.zero_grad()
     assert losses[-1] < losses[0]
 
 
