@@ -146,6 +146,11 @@ def samples_in(frames: int, fps: Fraction) -> int:
     return round(frames * SAMPLE_RATE_HZ / fps)
 
 
+def to_pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples as 16-bit integers; louder than -1..1 is clipped."""
+    return np.rint(samples.clip(-1, 1) * _PCM_MAX).astype(np.int16)
+
+
 def encode_wav(samples: NDArray[np.float32]) -> bytes:
     """Mono 16-bit WAV at 16 kHz; louder than -1..1 is clipped."""
     stream = io.BytesIO()
@@ -153,7 +158,7 @@ def encode_wav(samples: NDArray[np.float32]) -> bytes:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(np.rint(samples.clip(-1, 1) * _PCM_MAX).astype("<i2").tobytes())
+        file.writeframes(to_pcm(samples).astype("<i2").tobytes())
     return stream.getvalue()
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.face.track import square_box
 from stages.common.face.warp import align_face
-from stages.common.media.sound import SAMPLE_RATE_HZ
+from stages.common.media.sound import SAMPLE_RATE_HZ, to_pcm
 from stages.evaluate.talk.clips import TalkingClip
 from stages.evaluate.weights import SYNCNET, find_weights
 from stages.models.syncnet import FACE_PX, WINDOW_FRAMES, WINDOW_STEPS, SyncNet
@@ -30,7 +30,6 @@ _STEPS_PER_FRAME = 4
 _MARGIN = 1.8
 """The authors cut 1.4 times their detector's box, which has the forehead in it: about 1.3 times the landmarks'."""
 _BATCH = 20
-_PCM_MAX = 32767
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,6 @@ def _cepstra(samples: NDArray[np.float32]) -> Tensor:
     """Cepstra (13, steps of 10 ms) of 16-bit samples, and the last ones again where a window would lack some."""
     from python_speech_features import mfcc
 
-    found = mfcc(np.rint(samples.clip(-1, 1) * _PCM_MAX).astype(np.int16), SAMPLE_RATE_HZ)
+    found = mfcc(to_pcm(samples), SAMPLE_RATE_HZ)
     padded = np.pad(found, ((0, WINDOW_STEPS), (0, 0)), mode="edge")
     return torch.from_numpy(np.ascontiguousarray(padded.T)).float()
