@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.tables import print_table
-from stages.common.audio_features import AudioConfig, AudioEncoder
+from stages.common.audio_features import AudioConfig, AudioEncoder, audio_of
 from stages.common.clips import ClipDataset
 from stages.common.face.detect import DlibDetector
 from stages.common.media.sound import samples_in
 from stages.common.talking import TalkingModel
 from stages.common.tensors import from_model_range, to_model_range
 from stages.evaluate.pixels import PixelMetrics
+from stages.evaluate.sharing import count_evaluations
 from stages.evaluate.statistics import psnr_db
+from stages.evaluate.talk.mouth import lip_distance
 from stages.models.mouth_mask import mask_top
 from stages.talk.config import TalkConfig
 from stages.talk.listening import Heard
@@ -37,7 +39,6 @@ DRIFT_CONTROLS: tuple[tuple[str, dict[str, float]], ...] = (
     ("same noise, reference every 25 frames", {"anchor": 0.0, "anchor_every": 25}),
     ("same noise, identity 60 % reference (default)", {}),
 )
-_UPPER, _LOWER = (61, 62, 63), (67, 66, 65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,7 @@ class Case:
 
 
 def load_cases(clips: ClipDataset, model: TalkingModel, limit: int) -> list[Case]:
-    network = model.talker.config
-    encoder = AudioEncoder(AudioConfig(kind=network.audio or "mel", stretch=network.audio_stretch), model.device)
+    encoder = AudioEncoder(audio_of(model.talker.config) or AudioConfig(), model.device)
     cases = []
     for index in range(min(limit, len(clips))):
         frames = clips.frames(index)
@@ -100,21 +100,20 @@ def compare(real: NDArray[np.uint8], made: NDArray[np.uint8], tops: NDArray[np.f
 
 def lip_openings(detector: DlibDetector, crops: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> Any:
     """Mean distance of the inner lips in each frame (T,), in crop pixels, by dlib in the box of the real landmarks."""
-    openings = []
+    found = []
     for crop, points in zip(crops, landmarks, strict=True):
         (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        found = detector.place(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (left, top, right, bottom)).landmarks
-        openings.append(np.linalg.norm(found[list(_UPPER)] - found[list(_LOWER)], axis=1).mean())
-    return np.array(openings)
+        found.append(detector.place(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (left, top, right, bottom)).landmarks)
+    return lip_distance(np.stack(found))
 
 
 def measure_dubbing(model: TalkingModel, cases: Sequence[Case], config: TalkConfig) -> dict[str, Any]:
     """Each clip with its own sound, with another clip's, and with silence."""
     detector, order = DlibDetector(), range(min(len(case.frames) for case in cases))
     started = time.perf_counter()
-    with _Counter(model) as counter:
+    with count_evaluations(model.talker.unet) as counted:
         own = dub(model, [(case, case.heard) for case in cases], config, order)
-    cost = {"evaluations": counter.count / (len(cases) * len(order))}
+    cost = {"evaluations": counted.samples / (len(cases) * len(order))}
     cost["frames_hz"] = len(cases) * len(order) / (time.perf_counter() - started)
     others = [(case, cases[(number + 1) % len(cases)].heard) for number, case in enumerate(cases)]
     wrong = dub(model, others, config, order)
@@ -203,21 +202,3 @@ def print_talk(dubbing: dict[str, Any], steps: Sequence[dict[str, Any]], drift: 
         ["control", *(f"round {n + 1}" for n in range(len(drift[0]["psnr_db"]))), "worst frame of the last"],
         [[r["control"], *(f"{value:.2f} dB" for value in r["psnr_db"]), f"{r['last_db']:.2f} dB"] for r in drift],
     )
-
-
-class _Counter:
-    """Counts samples that go through the talker's U-Net."""
-
-    def __init__(self, model: TalkingModel) -> None:
-        self.count = 0
-        self._talker = model.talker
-
-    def __enter__(self) -> _Counter:
-        self._hook = self._talker.unet.register_forward_pre_hook(self._add)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._hook.remove()
-
-    def _add(self, _module: Any, given: tuple[Any, ...]) -> None:
-        self.count += len(given[0])

@@ -12,15 +12,21 @@ _LIPS = ((61, 67), (62, 66), (63, 65))
 """Upper and lower points of the inner lips."""
 
 
+def lip_distance(landmarks_TL2: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The mean distance of the inner lips in each frame (T,): (|p61 - p67| + |p62 - p66| + |p63 - p65|) / 3."""
+    points = np.asarray(landmarks_TL2, dtype=np.float64)
+    gaps = [np.linalg.norm(points[:, upper] - points[:, lower], axis=1) for upper, lower in _LIPS]
+    return np.asarray(np.mean(gaps, axis=0))
+
+
 def mouth_opening(landmarks_TL2: NDArray[np.floating]) -> NDArray[np.float64]:
     """How far the mouth is open in each frame (T,): the mean distance of the inner lips over their width.
 
     m_t = (|p61 - p67| + |p62 - p66| + |p63 - p65|) / (3 |p60 - p64|), the mouth aspect ratio of the inner lips.
     """
     points = np.asarray(landmarks_TL2, dtype=np.float64)
-    gaps = [np.linalg.norm(points[:, upper] - points[:, lower], axis=1) for upper, lower in _LIPS]
     width = np.linalg.norm(points[:, _CORNERS[0]] - points[:, _CORNERS[1]], axis=1)
-    return np.asarray(np.mean(gaps, axis=0) / np.maximum(width, 1e-6))
+    return np.asarray(lip_distance(points) / np.maximum(width, 1e-6))
 
 
 def lip_leak(opening_T: NDArray[np.floating], open_above: float) -> float:
