@@ -19,6 +19,7 @@ from stages.common.manifest import write_atomically
 from stages.common.media.sound import decode_wav
 from stages.common.weights import cache_folder
 from stages.models.audio import AudioKind, LogMel, SpeechFeatures
+from stages.models.talker import TalkerConfig
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
@@ -35,6 +36,11 @@ class AudioConfig(StageConfig):
 
     kind: AudioKind = "mel"
     stretch: Literal["before", "after"] = "before"
+
+
+def audio_of(talker: TalkerConfig) -> AudioConfig | None:
+    """What a talker hears; None for one that does not listen."""
+    return None if talker.audio is None else AudioConfig(kind=talker.audio, stretch=talker.audio_stretch)
 
 
 class AudioEncoder:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.clip_sample import FACTS, FRAMES, LANDMARKS, SOUND
+from stages.common.errors import BadInputError
 from stages.common.images import decode_rgb
 from stages.common.manifest import Artifact
 from stages.common.media.sound import decode_wav
@@ -35,6 +37,14 @@ class ClipDataset:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @cached_property
+    def fps(self) -> float:
+        """The frames a second of all clips. Raises ``BadInputError`` when they differ."""
+        rates = {float(self.facts(index)["fps"]) for index in range(len(self))}
+        if len(rates) > 1:
+            raise BadInputError(f"the clips have {sorted(rates)} frames a second", "Preprocess them with one --fps")
+        return rates.pop()
 
     def frames(self, index: int, numbers: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """All pictures of a clip, or those with these numbers, (T, H, W, 3) RGB."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.common.audio_features import AudioConfig, AudioEncoder
+from stages.common.audio_features import AudioEncoder, audio_of
 from stages.common.clips import ClipDataset
 from stages.common.errors import BadInputError
 from stages.common.shards import UNLABELLED
@@ -36,11 +36,11 @@ class ClipWindows:
         self.long_enough = np.flatnonzero(clips.lengths >= config.frames)
         if not len(self.long_enough):
             raise BadInputError(f"no clip has {config.frames} frames", "Set frames to fewer")
-        rates = {float(clips.facts(int(index))["fps"]) for index in self.long_enough}
-        if rates != {fps}:
-            raise BadInputError(f"the clips have {sorted(rates)} frames a second, the model {fps:g}")
-        if talker.audio is not None:
-            self._encoder = AudioEncoder(AudioConfig(kind=talker.audio, stretch=talker.audio_stretch), device)
+        if clips.fps != fps:
+            raise BadInputError(f"the clips have {clips.fps:g} frames a second, the model {fps:g}")
+        audio = audio_of(talker)
+        if audio is not None:
+            self._encoder = AudioEncoder(audio, device)
         self._sound = lru_cache(maxsize=_CLIPS_KEPT)(self._encode)
 
     def batch(self, numbers: NDArray[np.int64], random: np.random.Generator) -> Draws:

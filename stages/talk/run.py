@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.common.audio_features import AudioConfig
+from stages.common.audio_features import audio_of
 from stages.common.errors import ConfigError
 from stages.common.face.blend import blend_face, make_mouth_mask
 from stages.common.face.detect import FaceDetector
@@ -92,9 +92,7 @@ def talk(
     complete. Raises ``BadInputError`` for what cannot be read or written, "no sound" and "no face".
     """
     check_emotion(model.talker.config, config, "the model")
-    network = model.talker.config
-    audio = None if network.audio is None else AudioConfig(kind=network.audio, stretch=network.audio_stretch)
-    heard = listen(sound, audio, model.fps, model.device)
+    heard = listen(sound, audio_of(model.talker.config), model.fps, model.device)
     search = FaceSearch(detector, model.size_px, config.smoothing)
     scene = open_scene(face, heard.duration_s, model.fps, search, progress)
     rate, record = scene.info.rate_hz, _describe(face, sound, model, detector, config)

@@ -7,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.common.audio_features import AudioConfig, AudioEncoder
+from stages.common.audio_features import AudioEncoder, audio_of
 from stages.common.clips import ClipDataset
-from stages.common.errors import BadInputError
 from stages.common.shards import UNLABELLED
 from stages.common.stage import RunContext
 from stages.common.training.stepper import Draws
@@ -21,14 +20,6 @@ from stages.talk_training.latents import FrameLatents, FrameNumbers
 LIP_POINTS = MOUTH.stop - MOUTH.start
 _LIP_SCALE = 8.0
 """Brings the shape of lips, in halves of a picture, to about unit size."""
-
-
-def require_one_rate(clips: ClipDataset) -> float:
-    """The frames a second of all clips. Raises ``BadInputError`` when they differ."""
-    rates = {float(clips.facts(i)["fps"]) for i in range(len(clips))}
-    if len(rates) > 1:
-        raise BadInputError(f"the clips have {sorted(rates)} frames a second", "Preprocess them with one --fps")
-    return rates.pop()
 
 
 class TalkData:
@@ -123,10 +114,11 @@ class TalkData:
 
 def _encode_sound(clips: ClipDataset, config: TalkerConfig, context: RunContext) -> NDArray[np.float32] | None:
     """Features of all frames of all clips, one after another; None for a talker that does not listen."""
-    if config.audio is None:
+    audio = audio_of(config)
+    if audio is None:
         return None
-    encoder = AudioEncoder(AudioConfig(kind=config.audio, stretch=config.audio_stretch), context.device)
-    rows = np.empty((int(clips.lengths.sum()), CHANNELS[config.audio]), np.float32)
+    encoder = AudioEncoder(audio, context.device)
+    rows = np.empty((int(clips.lengths.sum()), CHANNELS[audio.kind]), np.float32)
     start = 0
     with context.progress.task("sound", len(clips)) as task:
         for clip, length in enumerate(clips.lengths):

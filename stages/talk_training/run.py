@@ -17,7 +17,7 @@ from stages.common.training.stepper import Stepper
 from stages.models.first_stage import FirstStage
 from stages.models.talker import Talker, TalkerConfig, build_talker
 from stages.talk_training.config import TalkTrainingConfig
-from stages.talk_training.data import TalkData, require_one_rate
+from stages.talk_training.data import TalkData
 from stages.talk_training.latents import open_frame_latents
 from stages.talk_training.trainer import TalkTrainer
 
@@ -29,11 +29,10 @@ def run(config: TalkTrainingConfig, inputs: Mapping[str, Artifact], context: Run
     stepper = Stepper(config.loop, context)
     first_stage = load_first_stage(inputs["first_stage"].root, context.device)
     require_latents(first_stage, config.network.latent_channels, config.network.latent_size)
-    clips = ClipDataset(inputs["data"], "train")
-    fps = require_one_rate(clips)
+    clips = {split: ClipDataset(inputs["data"], split) for split in ("train", "val")}
+    fps = clips["train"].fps
     train, val = (
-        _open(inputs["data"], split, first_stage, config, stepper=stepper, context=context)
-        for split in ("train", "val")
+        _open(each, split, first_stage, config, stepper=stepper, context=context) for split, each in clips.items()
     )
     torch.manual_seed(context.seed)
     trainer = TalkTrainer(
@@ -50,7 +49,8 @@ def run(config: TalkTrainingConfig, inputs: Mapping[str, Artifact], context: Run
     trainer.ema.copy_to(trainer.talker.parameters())
     save_first_stage(first_stage, context.out)
     save_talker(trainer.talker, config.schedule, TalkerInfo(fps=fps), context.out)
-    return ArtifactDraft(Counts(total=len(clips), ok=len(clips)), {**row, "frames": len(train)})
+    used = len(clips["train"])
+    return ArtifactDraft(Counts(total=used, ok=used), {**row, "frames": len(train)})
 
 
 TALK_TRAINING = StageSpec(
@@ -65,7 +65,7 @@ TALK_TRAINING = StageSpec(
 
 
 def _open(
-    data: Artifact,
+    clips: ClipDataset,
     split: str,
     first_stage: FirstStage,
     config: TalkTrainingConfig,
@@ -73,7 +73,6 @@ def _open(
     stepper: Stepper,
     context: RunContext,
 ) -> TalkData:
-    clips = ClipDataset(data, split)
     stride = config.frame_stride
     if split == "val":
         stride = max(stride, int(clips.lengths.sum()) // _VALIDATION_FRAMES)
