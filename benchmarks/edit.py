@@ -57,12 +57,17 @@ def measure_cost(command: Sequence[str]) -> Cost:
     return Cost(wall_s, peak * unit / 2**30)
 
 
+def measure_edit_command(model: str, source: Path, out: Path, *options: str) -> Cost:
+    """``facediff edit --emotion happy`` as a user starts it."""
+    command = [sys.executable, "-c", "from facediff_cli.main import main; main()", "edit", "--emotion", "happy"]
+    return measure_cost([*command, "--model", model, *options, str(source), "--out", str(out)])
+
+
 def measure_edit(model: str, photo: Path, runs: int = 3) -> dict[str, Any]:
     """Medians over runs of ``facediff edit --emotion happy`` as a user starts it."""
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["edit", "--emotion", "happy", "--model", model, str(photo)]
-        command = [sys.executable, "-c", "from facediff_cli.main import main; main()", *arguments]
-        costs = [measure_cost([*command, "--out", f"{folder}/{run}.png"]) for run in range(runs)]
+        outs = [Path(folder) / f"{run}.png" for run in range(runs)]
+        costs = [measure_edit_command(model, photo, out) for out in outs]
     return {
         "runs": runs,
         "wall_s": float(np.median([cost.wall_s for cost in costs])),

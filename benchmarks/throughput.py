@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from benchmarks.edit import Cost, measure_cost
+from benchmarks.edit import Cost, measure_edit_command
 from benchmarks.tables import print_table
 
 GOAL_SPEEDUP, GOAL_MEMORY_RATIO = 2.0, 1.05
@@ -71,8 +70,7 @@ def print_throughput(batch: dict[str, Any] | None, videos: Sequence[dict[str, An
 
 
 def _edit(model: str, steps: int, source: Path, out: Path) -> Cost:
-    arguments = ["edit", "--emotion", "happy", "--model", model, "--steps", str(steps), str(source), "--out", str(out)]
-    return measure_cost([sys.executable, "-c", "from facediff_cli.main import main; main()", *arguments])
+    return measure_edit_command(model, source, out, "--steps", str(steps))
 
 
 def _as_json(cost: Cost) -> dict[str, float]:

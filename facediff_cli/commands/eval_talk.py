@@ -191,13 +191,12 @@ def _read_systems(data: Path | None, clips: Sequence[str] | None) -> dict[str, A
 
 def _read_named(texts: Sequence[str] | None, option: str) -> dict[str, Artifact]:
     from stages.common.errors import ConfigError
+    from stages.common.folders import parse_named
     from stages.evaluate.talk.clips import read_clips
 
     found: dict[str, Artifact] = {}
     for text in texts or ():
-        name, separator, folder = text.partition("=")
-        if not separator or not name or not folder:
-            raise ConfigError(f"{option} {text!r} is not of the form NAME=DIR")
+        name, folder = parse_named(text, option)
         if name in found:
             raise ConfigError(f"{option} {name} is given twice")
         found[name] = read_clips(Path(folder))

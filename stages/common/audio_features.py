@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
 from typing import TYPE_CHECKING, Literal
 
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 from stages.common import torch_hub
 from stages.common.config import StageConfig
 from stages.common.errors import BadInputError, MissingModelError
-from stages.common.hashing import hash_json
-from stages.common.manifest import write_atomically
+from stages.common.kept import keep
 from stages.common.media.sound import decode_wav
-from stages.common.weights import cache_folder
 from stages.models.audio import AudioKind, LogMel, SpeechFeatures
 from stages.models.talker import TalkerConfig
 
@@ -56,17 +53,8 @@ class AudioEncoder:
 
     def encode(self, wav: bytes, frames: int) -> NDArray[np.float32]:
         """Features of a WAV file of a clips artifact for its frames; equal sound is encoded once."""
-        key = hash_json([_VERSION, self._config.model_dump(mode="json"), frames, hashlib.sha256(wav).hexdigest()])
-        path = cache_folder() / "audio" / key[:2] / f"{key}.npy"
-        if path.is_file():
-            cached: NDArray[np.float32] = np.load(path, allow_pickle=False)
-            return cached
-        features = self.features(decode_wav(wav), frames)
-        stream = io.BytesIO()
-        np.save(stream, features, allow_pickle=False)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, stream.getvalue())
-        return features
+        content = [str(_VERSION), self._config.model_dump_json(), str(frames), hashlib.sha256(wav).hexdigest()]
+        return keep("audio", content, lambda: {"features": self.features(decode_wav(wav), frames)})["features"]
 
     @torch.no_grad()
     def features(self, samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

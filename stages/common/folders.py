@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,14 +35,20 @@ class System:
     target: str | None
 
 
+def parse_named(text: str, option: str, form: str = "NAME=DIR") -> tuple[str, str]:
+    """The name and what follows it, of what was given with ``option``. Raises ``ConfigError``."""
+    name, separator, place = text.partition("=")
+    if not separator or not name or not place:
+        raise ConfigError(f"{option} {text!r} is not of the form {form}")
+    return name, place
+
+
 def parse_system(text: str, option: str) -> System:
     """``NAME=DIR`` or ``NAME=DIR:EMOTION``, as given with ``option``. What follows a colon is part of an existing DIR.
 
     Raises ``ConfigError``.
     """
-    name, separator, place = text.partition("=")
-    if not separator or not name or not place:
-        raise ConfigError(f"{option} {text!r} is not of the form NAME=DIR[:EMOTION]")
+    name, place = parse_named(text, option, "NAME=DIR[:EMOTION]")
     folder, colon, emotion = place.rpartition(":")
     if not colon or Path(place).is_dir():
         return System(name, Path(place), None)
@@ -56,20 +62,25 @@ def read_pictures(root: Path) -> Artifact:
 
 
 def list_pictures(root: Path) -> dict[str, str]:
-    """Name without suffix to path, both POSIX and relative, of the pictures below ``root``, sorted.
+    """As ``list_files``."""
+    return list_files(root, PHOTO_SUFFIXES, "pictures")
+
+
+def list_files(root: Path, suffixes: Collection[str], what: str) -> dict[str, str]:
+    """Name without suffix to path, both POSIX and relative, of what has one of the ``suffixes`` below ``root``, sorted.
 
     Raises ``BadInputError`` for no folder, none in it, and two of one name.
     """
     if not root.is_dir():
         raise BadInputError(f"{root} is not a folder")
     found: dict[str, str] = {}
-    for path in sorted(p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES):
+    for path in sorted(p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in suffixes):
         key = path.with_suffix("").as_posix()
         if key in found:
             raise BadInputError(f"{root} has both {found[key]} and {path.as_posix()}", "Keep one of them")
         found[key] = path.as_posix()
     if not found:
-        raise BadInputError(f"{root} holds no pictures", "Known endings: " + ", ".join(sorted(PHOTO_SUFFIXES)))
+        raise BadInputError(f"{root} holds no {what}", "Known endings: " + ", ".join(sorted(suffixes)))
     return found
 
 
@@ -114,12 +125,13 @@ def _require_same_names(what: str, sources: Iterable[str], results: Iterable[str
     lacking, extra = sorted(wanted - found), sorted(found - wanted)
     parts = []
     if lacking:
-        parts.append(f"{len(lacking)} of {len(wanted)} sources have no edited picture ({_some(lacking)})")
+        parts.append(f"{len(lacking)} of {len(wanted)} sources have no edited picture ({name_some(lacking)})")
     if extra:
-        parts.append(f"{len(extra)} edited picture(s) have no source ({_some(extra)})")
+        parts.append(f"{len(extra)} edited picture(s) have no source ({name_some(extra)})")
     if parts:
         raise BadInputError(f"{what}: {'; '.join(parts)}", "Compare the same pictures for every system")
 
 
-def _some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
+    """The first of them, for a message."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

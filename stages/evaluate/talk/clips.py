@@ -21,6 +21,7 @@ from stages.common.engine import describe_source
 from stages.common.errors import BadInputError
 from stages.common.face.clip_tracker import ClipTracker, TrackingConfig
 from stages.common.face.detect import DetectorName, FaceDetector, load_detector
+from stages.common.folders import list_files, name_some
 from stages.common.hashing import hash_file, hash_json, hash_listing
 from stages.common.images import decode_rgb
 from stages.common.manifest import MANIFEST_NAME, Artifact, load_artifact
@@ -142,21 +143,8 @@ class FolderClips:
 
 
 def list_videos(root: Path) -> dict[str, str]:
-    """Name without ending to path, both POSIX and relative, of the videos below ``root``, sorted.
-
-    Raises ``BadInputError`` for no folder, none in it, and two of one name.
-    """
-    if not root.is_dir():
-        raise BadInputError(f"{root} is not a folder", "Give one with videos")
-    found: dict[str, str] = {}
-    for path in sorted(p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES):
-        key = _name(path.as_posix())
-        if key in found:
-            raise BadInputError(f"{root} has both {found[key]} and {path.as_posix()}", "Keep one of them")
-        found[key] = path.as_posix()
-    if not found:
-        raise BadInputError(f"{root} holds no videos", "Known endings: " + ", ".join(sorted(VIDEO_SUFFIXES)))
-    return found
+    """As ``list_files``."""
+    return list_files(root, VIDEO_SUFFIXES, "videos")
 
 
 def read_clips(root: Path) -> Artifact:
@@ -186,8 +174,8 @@ def pair_clips(name: str, wanted: ClipSet, keys: tuple[str, ...], found: ClipSet
         if len(matched) > len(pairs):
             pairs = matched
     lacking, extra = sorted(set(keys) - set(pairs)), sorted(set(found.keys) - set(pairs.values()))
-    parts = [f"{len(lacking)} of {len(keys)} clips are not there ({_some(lacking)})"] if lacking else []
-    parts += [f"{len(extra)} clip(s) have no counterpart ({_some(extra)})"] if extra else []
+    parts = [f"{len(lacking)} of {len(keys)} clips are not there ({name_some(lacking)})"] if lacking else []
+    parts += [f"{len(extra)} clip(s) have no counterpart ({name_some(extra)})"] if extra else []
     if parts:
         raise BadInputError(f"{name}: {'; '.join(parts)}", "Give the same clips of every system, under the same names")
     return {key: pairs[key] for key in keys}
@@ -195,7 +183,3 @@ def pair_clips(name: str, wanted: ClipSet, keys: tuple[str, ...], found: ClipSet
 
 def _name(path: str) -> str:
     return PurePosixPath(path).with_suffix("").as_posix()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

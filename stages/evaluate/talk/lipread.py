@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError, Interrupted
+from stages.common.kept import Arrays, keep
 from stages.common.lip_reading import LipReaderExpert
 from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.samples import OK, count_statuses
@@ -21,7 +22,6 @@ from stages.evaluate.table import columns_of, summarize, write_results
 from stages.evaluate.talk.clips import ClipSet, pair_clips
 from stages.evaluate.talk.error_rates import RATES, count_errors, normalise, rate_percent
 from stages.evaluate.talk.experts import was_expert
-from stages.evaluate.talk.kept import Arrays, keep
 from stages.evaluate.talk.mouth import lip_leak, lip_score, mouth_opening
 from stages.evaluate.talk.systems import (
     REAL,

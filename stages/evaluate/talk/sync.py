@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError, Interrupted
 from stages.common.hashing import hash_file
+from stages.common.kept import Arrays, keep
 from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.samples import OK, count_statuses
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
@@ -19,7 +20,6 @@ from stages.evaluate.config import SyncConfig
 from stages.evaluate.statistics import bootstrap_interval
 from stages.evaluate.table import columns_of, summarize, write_results
 from stages.evaluate.talk.clips import ClipSet, TalkingClip
-from stages.evaluate.talk.kept import Arrays, keep
 from stages.evaluate.talk.lag import find_lag, loudness
 from stages.evaluate.talk.mouth import mouth_opening
 from stages.evaluate.talk.syncnet import find_offset, load_syncnet

@@ -41,7 +41,7 @@ def test_mel_needs_no_weights_and_is_made_once(home: Path, monkeypatch: pytest.M
     assert (first.shape, first.dtype) == ((10, 80), np.float32)
     monkeypatch.setattr(AudioEncoder, "features", None)
     assert np.array_equal(AudioEncoder(AudioConfig()).encode(WAV, 10), first)
-    assert len(list(home.rglob("*.npy"))) == 1
+    assert len(list(home.rglob("*.npz"))) == 1
 
 
 def test_features_are_kept_by_sound_frames_and_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_features_are_kept_by_sound_frames_and_settings(home: Path, monkeypatch:
         assert [len(rows) for rows in made] == [10, 12, 10, 10]
         assert np.array_equal(made[0], made[3])
         assert not np.array_equal(made[0], made[2])
-    assert len(list(home.rglob("*.npy"))) == 9
+    assert len(list(home.rglob("*.npz"))) == 9
 
 
 def test_logits_are_29_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:

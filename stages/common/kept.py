@@ -1,4 +1,4 @@
-"""What was found in a clip, kept in the user's cache under the content of the clip and all that found it."""
+"""What was computed, kept in the user's cache under all that it depends on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def keep(kind: str, content: Sequence[str], find: Callable[[], Arrays]) -> Arrays:
-    """The arrays that ``find`` gives; not asked again for equal ``content``. What it raises is not kept."""
-    path = cache_folder() / kind / f"{hash_json(list(content))}.npz"
+    """The arrays that ``find`` gives; not asked again for equal ``content``. Errors are not kept."""
+    key = hash_json(list(content))
+    path = cache_folder() / kind / key[:2] / f"{key}.npz"
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
