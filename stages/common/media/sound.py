@@ -148,7 +148,8 @@ def samples_in(frames: int, fps: Fraction) -> int:
 
 def to_pcm(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Samples as 16-bit integers; louder than -1..1 is clipped."""
-    return np.rint(samples.clip(-1, 1) * _PCM_MAX).astype(np.int16)
+    integers: NDArray[np.int16] = np.rint(samples.clip(-1, 1) * _PCM_MAX).astype(np.int16)
+    return integers
 
 
 def encode_wav(samples: NDArray[np.float32]) -> bytes:

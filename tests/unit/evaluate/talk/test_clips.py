@@ -6,7 +6,6 @@ from support.grey_mouths import FRAMES, NOBODY, draw_levels, opening_of, write_t
 
 from stages.common.errors import BadInputError
 from stages.common.face.clip_tracker import TrackingConfig
-from stages.common.kept import keep
 from stages.common.manifest import ArtifactKind
 from stages.evaluate.talk.clips import FolderClips, list_videos, pair_clips, read_clips
 from stages.evaluate.talk.mouth import mouth_opening
@@ -96,19 +95,3 @@ def test_unmatched_names_are_counted_and_named():
     ambiguous = Named("s1/a", "s2/a")
     with pytest.raises(BadInputError, match="2 of 2 clips are not there"):
         pair_clips("x", ambiguous, ambiguous.keys, Named("a", short=False))
-
-
-def test_what_is_kept_is_found_once_and_damage_is_mended(tmp_path):
-    asked = []
-
-    def find():
-        asked.append(1)
-        return {"x": np.arange(3)}
-
-    for content in ("a", "a", "b"):
-        np.testing.assert_array_equal(keep("test", [content], find)["x"], [0, 1, 2])
-    assert len(asked) == 2
-    for path in (tmp_path / "home" / "test").rglob("*.npz"):
-        path.write_bytes(b"damaged")
-    keep("test", ["a"], find)
-    assert len(asked) == 3
