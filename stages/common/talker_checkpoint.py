@@ -18,11 +18,15 @@ _CONDITIONING_FILE = "conditioning.safetensors"
 
 
 class TalkerInfo(BaseModel):
-    """What a model was trained on: the frames a second of its clips, which a window of sound is counted in."""
+    """What a model was trained on: the frames a second of its clips, which a window of sound is counted in.
+
+    ``pause`` is the mean (C,) of what it heard in their pauses.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fps: float
+    pause: tuple[float, ...] | None = None
 
 
 def save_talker(model: Talker, schedule: ScheduleConfig, info: TalkerInfo, root: Path) -> None:

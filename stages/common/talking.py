@@ -26,7 +26,10 @@ from stages.models.talker import Talker
 
 @dataclass(frozen=True)
 class TalkingModel:
-    """Everything that makes frames of ``fps`` a second; pictures are square crops in -1..1."""
+    """Everything that makes frames of ``fps`` a second; pictures are square crops in -1..1.
+
+    ``pause_C`` as in ``TalkerInfo``.
+    """
 
     first_stage: FirstStage | Pixels
     talker: Talker
@@ -34,6 +37,7 @@ class TalkingModel:
     fps: float
     artifact_id: str
     device: str
+    pause_C: tuple[float, ...] | None = None
 
     @property
     def size_px(self) -> int:
@@ -48,13 +52,15 @@ class TalkingModel:
 
 def load_talking_model(root: Path, device: str = "cpu") -> TalkingModel:
     """Read a model folder. Raises ``MissingModelError`` when a part of it is absent or wrong."""
+    info = load_talker_info(root)
     return TalkingModel(
         first_stage=load_latent_space(root, device),
         talker=load_talker(root, device),
         process=forward_process(load_schedule_config(root)).to(device),
-        fps=load_talker_info(root).fps,
+        fps=info.fps,
         artifact_id=read_manifest(root / "manifest.json").artifact_id,
         device=device,
+        pause_C=info.pause,
     )
 
 

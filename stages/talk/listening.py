@@ -6,6 +6,7 @@ T frames of the model's rate, C channels, w rows before and after, L = 2w + 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,10 +20,9 @@ from stages.common.audio_features import AudioConfig, AudioEncoder
 from stages.common.errors import BadInputError
 from stages.common.media.sound import SAMPLE_RATE_HZ
 from stages.common.media.speech import in_blocks, iter_speech, with_neighbours
+from stages.common.silence import frame_levels, pause_frames, silent_frames
 from stages.models.audio import windows
 
-SILENCE_DB, PAUSE_DB = -50.0, -25.0
-"""A frame is silent if its level is so much below full scale, or below loud speech (the 95th percentile of levels)."""
 _PIECE_FRAMES = 250
 _MARGIN_FRAMES = 25
 """What a piece hears before and after itself: more than any feature needs to settle."""
@@ -39,8 +39,7 @@ class Heard:
 
     @property
     def silent_T(self) -> NDArray[np.bool_]:
-        pause = float(np.percentile(self.levels_T, 95)) * 10 ** (PAUSE_DB / 20)
-        return np.asarray(self.levels_T < max(10 ** (SILENCE_DB / 20), pause))
+        return silent_frames(self.levels_T)
 
     def window(self, time_s: Fraction, w: int) -> Tensor | None:
         """The rows (1, L, C) about a time, at the model's own spacing whatever the rate of the video."""
@@ -54,8 +53,14 @@ class Heard:
         return torch.lerp(before, after, position - low)[None]
 
 
-def listen(path: Path, audio: AudioConfig | None, fps: float, device: str = "cpu") -> Heard:
-    """Hear the first sound track of a file. Raises ``BadInputError`` as ``iter_speech``, or "too short"."""
+def listen(
+    path: Path, audio: AudioConfig | None, fps: float, device: str = "cpu", pause_C: Sequence[float] | None = None
+) -> Heard:
+    """Hear the first sound track of a file, its pauses as ``pause_C`` where that is given.
+
+    A model knows the noise of the rooms that it learned from, and would take digital silence for anything.
+    Raises ``BadInputError`` as ``iter_speech``, or "too short".
+    """
     rate = Fraction(fps).limit_denominator(1001)
     per_frame = Fraction(SAMPLE_RATE_HZ) / rate
     # Whole samples, so that pieces begin where frames do.
@@ -69,7 +74,7 @@ def listen(path: Path, audio: AudioConfig | None, fps: float, device: str = "cpu
         frames = max(round(len(now) / per_frame), 0 if levels else 1)
         if frames == 0:
             continue
-        levels.append(_levels(now, frames))
+        levels.append(frame_levels(now, frames))
         if encoder is not None:
             whole = np.zeros(round(frames * per_frame), np.float32)
             whole[: len(now)] = now[: len(whole)]
@@ -78,14 +83,15 @@ def listen(path: Path, audio: AudioConfig | None, fps: float, device: str = "cpu
             features.append(encoder.features(sound, first + frames + rest)[first : first + frames])
     if samples < per_frame / 2:
         raise BadInputError(f"the sound of {path} is shorter than a frame", reason="too short")
-    return Heard(
-        torch.from_numpy(np.concatenate(features)).to(device) if features else None,
-        np.concatenate(levels),
-        rate,
-        Fraction(samples, SAMPLE_RATE_HZ),
-    )
+    levels_T = np.concatenate(levels)
+    features_TC = _join(features, levels_T, pause_C).to(device) if features else None
+    return Heard(features_TC, levels_T, rate, Fraction(samples, SAMPLE_RATE_HZ))
 
 
-def _levels(samples: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Root mean squares of equal parts."""
-    return np.array([np.sqrt(np.mean(np.square(part))) for part in np.array_split(samples, frames)], np.float32)
+def _join(
+    features: Sequence[NDArray[np.float32]], levels_T: NDArray[np.float32], pause_C: Sequence[float] | None
+) -> Tensor:
+    features_TC = np.concatenate(features)
+    if pause_C is not None:
+        features_TC[pause_frames(levels_T)] = pause_C
+    return torch.from_numpy(features_TC)

@@ -92,7 +92,7 @@ def talk(
     complete. Raises ``BadInputError`` for what cannot be read or written, "no sound" and "no face".
     """
     check_emotion(model.talker.config, config, "the model")
-    heard = listen(sound, audio_of(model.talker.config), model.fps, model.device)
+    heard = listen(sound, audio_of(model.talker.config), model.fps, model.device, model.pause_C)
     search = FaceSearch(detector, model.size_px, config.smoothing)
     scene = open_scene(face, heard.duration_s, model.fps, search, progress)
     rate, record = scene.info.rate_hz, _describe(face, sound, model, detector, config)

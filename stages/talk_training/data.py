@@ -10,6 +10,7 @@ from torch import Tensor
 from stages.common.audio_features import AudioEncoder, audio_of
 from stages.common.clips import ClipDataset
 from stages.common.shards import UNLABELLED
+from stages.common.silence import frame_levels, pause_frames
 from stages.common.stage import RunContext
 from stages.common.training.stepper import Draws
 from stages.models.audio import CHANNELS
@@ -60,7 +61,7 @@ class TalkData:
         self._clip_ends = np.repeat(np.cumsum(clips.lengths), clips.lengths)
         labels = clips.labels[clip_N]
         self.labels = torch.from_numpy(np.where(labels == UNLABELLED, config.num_classes, labels))
-        self._sound = _encode_sound(clips, config, context)
+        self.sound_TC = _encode_sound(clips, config, context)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -75,7 +76,7 @@ class TalkData:
             "labels": self.labels[rows],
             "landmarks": self.landmarks[rows],
         }
-        return draws | ({"audio": self.windows(rows)} if self._sound is not None else {})
+        return draws | ({"audio": self.windows(rows)} if self.sound_TC is not None else {})
 
     def identities(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         """For each row another of the same clip within reach; where there is none, the nearest to it that there is."""
@@ -105,11 +106,20 @@ class TalkData:
         return {"lip_audio": self._windows(frames), "lips": self._lips[frames]}
 
     def _windows(self, frames: NDArray[np.int64]) -> Tensor:
-        assert self._sound is not None, "this talker does not listen"
+        assert self.sound_TC is not None, "this talker does not listen"
         w = self._config.window
         at = frames[..., None] + np.arange(-w, w + 1)
         first, last = self._clip_starts[frames][..., None], self._clip_ends[frames][..., None] - 1
-        return torch.from_numpy(self._sound[at.clip(first, last)])
+        return torch.from_numpy(self.sound_TC[at.clip(first, last)])
+
+
+def mean_pause(clips: ClipDataset, sound_TC: NDArray[np.float32] | None) -> tuple[float, ...] | None:
+    """The mean (C,) of the rows that lie in pauses; None where there are none."""
+    if sound_TC is None:
+        return None
+    levels = [frame_levels(clips.sound(clip), int(length)) for clip, length in enumerate(clips.lengths)]
+    rows_TC = sound_TC[np.concatenate([pause_frames(levels_T) for levels_T in levels])]
+    return tuple(rows_TC.mean(axis=0).tolist()) if len(rows_TC) else None
 
 
 def _encode_sound(clips: ClipDataset, config: TalkerConfig, context: RunContext) -> NDArray[np.float32] | None:

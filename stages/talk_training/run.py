@@ -17,7 +17,7 @@ from stages.common.training.stepper import Stepper
 from stages.models.first_stage import FirstStage
 from stages.models.talker import Talker, TalkerConfig, build_talker
 from stages.talk_training.config import TalkTrainingConfig
-from stages.talk_training.data import TalkData
+from stages.talk_training.data import TalkData, mean_pause
 from stages.talk_training.latents import open_frame_latents
 from stages.talk_training.trainer import TalkTrainer
 
@@ -48,7 +48,8 @@ def run(config: TalkTrainingConfig, inputs: Mapping[str, Artifact], context: Run
     row = fit(trainer, config.loop, stepper, context, "talk")
     trainer.ema.copy_to(trainer.talker.parameters())
     save_first_stage(first_stage, context.out)
-    save_talker(trainer.talker, config.schedule, TalkerInfo(fps=fps), context.out)
+    pause = mean_pause(clips["train"], train.sound_TC)
+    save_talker(trainer.talker, config.schedule, TalkerInfo(fps=fps, pause=pause), context.out)
     used = len(clips["train"])
     return ArtifactDraft(Counts(total=used, ok=used), {**row, "frames": len(train)})
 

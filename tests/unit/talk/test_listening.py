@@ -62,3 +62,10 @@ def test_pauses_are_silent_beside_speech_and_quiet_speech_alone_is_not():
     assert Heard(rows, levels, Fraction(25), Fraction(8, 5)).silent_T.sum() == 20
     assert Heard(rows, noise, Fraction(25), Fraction(8, 5)).silent_T.sum() == 0
     assert Heard(rows, noise * 0.1, Fraction(25), Fraction(8, 5)).silent_T.sum() == 20
+
+
+def test_pauses_are_heard_as_the_model_knows_them(wav):
+    path, known = wav("a.wav", np.concatenate([hum(1.0), np.zeros(16_000)])), np.arange(80.0)
+    plain, heard = listen(path, MEL, 25.0), listen(path, MEL, 25.0, pause_C=known.tolist())
+    np.testing.assert_allclose(heard.features_TC[28:], np.tile(known, (22, 1)))
+    torch.testing.assert_close(heard.features_TC[:26], plain.features_TC[:26])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from stages.common.training.stepper import Stepper
 from stages.models.first_stage import FirstStage, FirstStageConfig, build_first_stage
 from stages.models.mouth_mask import mask_below, mask_top
 from stages.models.talker import TalkerConfig
-from stages.talk_training.data import TalkData
+from stages.talk_training.data import TalkData, mean_pause
 from stages.talk_training.latents import FrameLatents, open_frame_latents
 
 RANDOM = np.random.default_rng(0)
@@ -177,3 +178,13 @@ def test_shapes_of_lips_are_about_their_centre_and_of_frames_whose_sound_is_give
             torch.testing.assert_close(shapes[i], expected, atol=1e-5, rtol=0)
             found += 1
     assert found > 5
+
+
+def test_the_mean_pause_is_that_of_frames_between_words() -> None:
+    speech, pause = np.full(640 * 10, 0.2, np.float32), np.full(640 * 9, 0.001, np.float32)
+    sounds = [np.concatenate([speech, pause, speech]), speech]
+    clips = SimpleNamespace(lengths=np.array([29, 10]), sound=lambda clip: sounds[clip])
+    rows = np.arange(39, dtype=np.float32)[:, None].repeat(2, axis=1)
+    assert mean_pause(clips, rows) == (14, 14)
+    assert mean_pause(SimpleNamespace(lengths=np.array([10]), sound=lambda _: speech), rows[:10]) is None
+    assert mean_pause(clips, None) is None
