@@ -5,10 +5,12 @@ T frames, S side of the crops, L landmarks.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.tables import print_table
-from stages.common.audio_features import AudioConfig, AudioEncoder, audio_of
+from stages.common.audio_features import audio_of
 from stages.common.clips import ClipDataset
 from stages.common.face.detect import DlibDetector
-from stages.common.media.sound import samples_in
+from stages.common.media.sound import encode_wav
 from stages.common.talking import TalkingModel
 from stages.common.tensors import from_model_range, to_model_range
 from stages.evaluate.pixels import PixelMetrics
@@ -29,7 +31,7 @@ from stages.evaluate.statistics import psnr_db
 from stages.evaluate.talk.mouth import lip_distance
 from stages.models.mouth_mask import mask_top
 from stages.talk.config import TalkConfig
-from stages.talk.listening import Heard
+from stages.talk.listening import Heard, listen
 from stages.talk.speaker import Mouths
 
 STEPS = (4, 8, 20, 200)
@@ -61,18 +63,19 @@ class Case:
 
 
 def load_cases(clips: ClipDataset, model: TalkingModel, limit: int) -> list[Case]:
-    encoder = AudioEncoder(audio_of(model.talker.config) or AudioConfig(), model.device)
     cases = []
     for index in range(min(limit, len(clips))):
-        frames = clips.frames(index)
-        rate = Fraction(float(clips.facts(index)["fps"])).limit_denominator(1001)
-        levels, duration_s = np.ones(len(frames), np.float32), len(frames) / rate
-        heard, silence = (
-            Heard(torch.from_numpy(encoder.features(sound, len(frames))).to(model.device), levels, rate, duration_s)
-            for sound in (clips.sound(index), np.zeros(samples_in(len(frames), rate), np.float32))
-        )
-        cases.append(Case(clips.keys[index], frames, clips.landmarks(index), heard, silence))
+        sounds = clips.sound_file(index), encode_wav(np.zeros_like(clips.sound(index)))
+        heard, silence = (_hear(sound, model) for sound in sounds)
+        cases.append(Case(clips.keys[index], clips.frames(index), clips.landmarks(index), heard, silence))
     return cases
+
+
+def _hear(wav: bytes, model: TalkingModel) -> Heard:
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        file.write(wav)
+        file.flush()
+        return listen(Path(file.name), audio_of(model.talker.config), model.fps, model.device, model.pause_C)
 
 
 def dub(
