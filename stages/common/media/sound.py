@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import av
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from stages.common.errors import BadInputError
 from stages.common.media.container import decode_whole, open_media, time_of
-
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.container import InputContainer
 
 SAMPLE_RATE_HZ = 16_000
 _TOLERATED_GAP_S = 0.02
@@ -80,9 +80,6 @@ class OpenSound:
         Samples lie where their timestamps say: what is lost or missing in between is silence.
         Raises ``BadInputError`` with reason "no sound" where nothing can be decoded.
         """
-        import av
-        from av.audio.frame import AudioFrame
-
         # Integers, because there a mix is scaled so that it cannot overflow; a mix of floats is not.
         mix = av.AudioResampler(format="s32p", layout=layout, rate=self.rate_hz)
         length: int | None = None

@@ -8,22 +8,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
 from stages.common.media.container import decode_whole, open_media, quarter_turns, seek_before, time_of
 
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.frame import VideoFrame
-    from av.video.stream import VideoStream
-
 _USUAL_FPS = 25
-_Timed = tuple[Fraction, Fraction, "VideoFrame"]
+_Timed = tuple[Fraction, Fraction, VideoFrame]
 """Time, duration and frame."""
 
 
@@ -117,8 +114,6 @@ class Video:
 
 def _timed_frames(container: InputContainer, stream: VideoStream, facts: VideoFacts) -> Iterator[_Timed]:
     """(time, duration, frame) in order of time; frames that do not advance are left out."""
-    from av.video.frame import VideoFrame
-
     damaged = [0]
     usual_s = 1 / Fraction(stream.average_rate or _USUAL_FPS)
     last_s: Fraction | None = None
