@@ -1,4 +1,4 @@
-"""Recipes: YAML files that name the steps from photos to a model and its evaluation, each a stage and what it reads."""
+"""Recipes: YAML files that name the steps from photos or clips to a model, each a stage and what it reads."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
 
 _SPECS = {
     "align": "align.run:ALIGN",
+    "clips": "clips.run:CLIPS",
     "shard": "shard.run:SHARD",
     "vqgan": "vqgan.run:VQGAN",
     "emotion": "emotion.run:EMOTION",
     "classifier": "classifier.run:CLASSIFIER",
     "ldm": "ldm.run:LDM",
     "bundle": "bundle.run:BUNDLE",
+    "talk_training": "talk_training.run:TALK_TRAINING",
+    "lipreader": "lipreader.run:LIPREADER",
+    "finetune_lipread": "finetune_lipread.run:FINETUNE_LIPREAD",
     "eval_reconstruction": "evaluate.reconstruction:RECONSTRUCTION",
     "eval_edit": "evaluate.edit:EDIT_GRID",
 }
 _STAGES = tuple(_SPECS)
-READS_PHOTOS = "align"
+READS_PHOTOS, READS_CLIPS = "align", "clips"
+"""The stages that begin a recipe."""
 
 
 class Photos(BaseModel):
@@ -39,6 +44,17 @@ class Photos(BaseModel):
     path: Path | None = None
     labels: Path | None = None
     layout: Literal["folder", "affectnet"] = "folder"
+
+
+class Videos(BaseModel):
+    """Where the clips are; ``val_subjects`` as for `preprocess mead`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = None
+    transcripts: Path | None = None
+    layout: Literal["folder", "grid", "mead"] = "folder"
+    val_subjects: tuple[str, ...] = ()
 
 
 class Step(BaseModel):
@@ -59,6 +75,7 @@ class Recipe(BaseModel):
 
     config: str | None = None
     photos: Photos = Photos()
+    clips: Videos = Videos()
     steps: Mapping[str, Step]
 
 
@@ -91,7 +108,7 @@ def _check_graph(recipe: Recipe, origin: str) -> None:
     made: dict[str, ArtifactKind] = {}
     for name, step in recipe.steps.items():
         spec = stage_spec(step.stage)
-        wanted = {} if step.stage == READS_PHOTOS else dict(spec.inputs)
+        wanted = {} if step.stage in (READS_PHOTOS, READS_CLIPS) else dict(spec.inputs)
         allowed = {**wanted, **spec.optional_inputs}
         if not wanted.keys() <= step.inputs.keys() <= allowed.keys() or bool(allowed) != bool(step.inputs):
             raise ConfigError(f"{origin}: step {name} must read {', '.join(wanted or allowed) or 'nothing'}")

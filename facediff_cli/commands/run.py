@@ -1,4 +1,4 @@
-"""``facediff run``: every step of a recipe, from photos to a model, in one command."""
+"""``facediff run``: every step of a recipe, from photos or clips to a model, in one command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from facediff_cli.recipe import Photos, Recipe, Step
+    from facediff_cli.recipe import Recipe, Step
     from stages.common.config import StageConfig
     from stages.common.manifest import Artifact
 
@@ -32,12 +32,15 @@ def run(
     labels: Annotated[
         Path | None, typer.Option("--labels", metavar="CSV", help="Their labels, as for `preprocess folder`.")
     ] = None,
+    clips: Annotated[
+        Path | None, typer.Option("--clips", metavar="DIR", help="Where the clips are, if the recipe does not say.")
+    ] = None,
     workers: WorkersOption = CPU_COUNT,
     device: DeviceOption = Device.AUTO,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run every step of a recipe, from photos to a model; what is up to date is left as it is.
+    """Run every step of a recipe, from photos or clips to a model; what is up to date is left as it is.
 
     A run that was stopped or killed continues where it was when the same command is given again.
 
@@ -45,14 +48,14 @@ def run(
 
     * `facediff run mini --photos photos --labels labels.csv --out runs --dry-run`
 
-    * `facediff run my-recipe.yaml --out runs --device cuda`
+    * `facediff run mead-128 --clips MEAD --out runs --device cuda`
     """
     from facediff_cli.recipe import load_recipe
+    from facediff_cli.recipe_sources import place_sources
 
     device_name = resolve_device(device.value)
     plan = load_recipe(recipe)
-    given = {"path": photos, "labels": labels}
-    where = plan.photos.model_copy(update={name: path for name, path in given.items() if path is not None})
+    plan = place_sources(plan, photos=photos, labels=labels, clips=clips)
     progress = RichProgress()
     rows: list[dict[str, Any]] = []
     artifacts: dict[str, Artifact] = {}
@@ -65,43 +68,30 @@ def run(
             if waiting:
                 row |= {"status": _WAITING}
                 continue
-            inputs = _read_inputs(step, where, artifacts)
-            config = _resolve(plan, step, progress, dry_run)
+            config, inputs = _prepare(plan, step, artifacts, progress, dry_run)
             row |= _advance(step, config, inputs, out / name, progress, how, dry_run)
             if "artifact" in row:
                 artifacts[name] = row.pop("artifact")
     emit({"recipe": recipe, "dry_run": dry_run, "steps": rows}, as_json, lambda console: _render(console, rows))
 
 
-def _resolve(recipe: Recipe, step: Step, progress: RichProgress, dry_run: bool) -> StageConfig:
-    from facediff_cli.recipe import READS_PHOTOS, stage_spec
+def _prepare(
+    recipe: Recipe, step: Step, artifacts: Mapping[str, Artifact], progress: RichProgress, dry_run: bool
+) -> tuple[StageConfig, dict[str, Artifact]]:
+    """The settings of a step and what it reads."""
+    from facediff_cli.recipe import READS_CLIPS, READS_PHOTOS, stage_spec
+    from facediff_cli.recipe_sources import open_clips, open_photos
     from stages.common.config import resolve_config
     from stages.evaluate.config import MetricsConfig
     from stages.evaluate.registry import settle_metrics
 
-    config: StageConfig = resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
+    config: Any = resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
     if step.stage == READS_PHOTOS:
-        from stages.align.config import AlignConfig, settle_detector
-
-        assert isinstance(config, AlignConfig)
-        config, reason = settle_detector(config, fetch=not dry_run)
-        progress.note(reason)
-    return settle_metrics(config) if isinstance(config, MetricsConfig) else config
-
-
-def _read_inputs(step: Step, photos: Photos, artifacts: Mapping[str, Artifact]) -> dict[str, Artifact]:
-    from facediff_cli.recipe import READS_PHOTOS
-
-    if step.stage != READS_PHOTOS:
-        return {role: artifacts[source] for role, source in step.inputs.items()}
-    from stages.align.sources import read_affectnet, read_folder
-    from stages.common.errors import ConfigError
-
-    if photos.path is None:
-        raise ConfigError("the recipe does not say where the photos are", "Give --photos DIR")
-    if photos.layout == "affectnet":
-        return {"photos": read_affectnet(photos.path)}
-    return {"photos": read_folder(photos.path, photos.labels)}
+        return open_photos(recipe.photos, config, progress, fetch=not dry_run)
+    if step.stage == READS_CLIPS:
+        return open_clips(recipe.clips, config, progress, fetch=not dry_run)
+    inputs = {role: artifacts[source] for role, source in step.inputs.items()}
+    return settle_metrics(config) if isinstance(config, MetricsConfig) else config, inputs
 
 
 def _advance(

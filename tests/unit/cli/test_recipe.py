@@ -10,7 +10,7 @@ FACES = "faces: {stage: align}"
 
 
 def test_there_are_recipes():
-    assert {"affectnet-128", "mini", "tiny"} <= set(recipe_names())
+    assert {"affectnet-128", "mead-128", "mini", "tiny"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -41,5 +41,5 @@ def test_an_impossible_recipe_is_refused(tmp_path, steps, problem):
 
 
 def test_an_unknown_recipe_names_the_known(tmp_path):
-    with pytest.raises(ConfigError, match=r"Recipes: affectnet-128, mini"):
+    with pytest.raises(ConfigError, match=r"Recipes: affectnet-128, mead-128, mini"):
         load_recipe(str(tmp_path / "absent.yaml"))
