@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from stages.common.checkpoint import load_emotion_classifier
 from stages.common.editor import Editor, load_editor
 from stages.common.emotions import parse_emotion
 from stages.common.errors import ConfigError, MissingModelError
-from stages.common.manifest import Artifact, ArtifactKind
+from stages.common.lora import find_base
+from stages.common.manifest import MANIFEST_NAME, Artifact, ArtifactKind, read_manifest
+from stages.models.emotion_classifier import EmotionClassifier
 
 MODEL_ROLES: Mapping[str, ArtifactKind] = {
     "model": ArtifactKind.MODEL,
@@ -37,6 +41,12 @@ def load_model(inputs: Mapping[str, Artifact], device: str) -> Editor:
     """The model among the inputs, with the classifier among them if there is one."""
     editor = load_editor(model_of(inputs).root, device)
     return editor.guided_by(inputs["classifier"]) if "classifier" in inputs else editor
+
+
+def load_classifier_of(root: Path, device: str) -> EmotionClassifier | None:
+    """The classifier of a model's folder, for an update that of the model which it changes; None where it has none."""
+    kind = read_manifest(root / MANIFEST_NAME).kind
+    return load_emotion_classifier(find_base(root).root if kind is ArtifactKind.LORA else root, device)
 
 
 def supported_emotions(wanted: tuple[str, ...], supported: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.checkpoint import load_emotion_classifier
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import MissingModelError
 from stages.common.face.detect import DlibDetector, Face
+from stages.common.model_input import load_classifier_of
 from stages.common.tensors import to_model_range
 from stages.evaluate.fer import Recogniser, haar_like_box
 from stages.evaluate.identity import FaceEmbedder
@@ -180,7 +180,7 @@ def _load_expert(name: str, own: Path | None, device: str) -> Expert:
         return HsEmotionExpert()
     if name == "fer2013":
         return Fer2013()
-    network = load_emotion_classifier(own, device) if own else None
+    network = load_classifier_of(own, device) if own else None
     if network is None:
         raise MissingModelError("this model has no emotion classifier", "Leave accuracy_own out of --metrics")
     return OwnClassifier(network, device)

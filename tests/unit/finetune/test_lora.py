@@ -10,6 +10,7 @@ from stages.common.checkpoint import load_denoiser
 from stages.common.editor import load_editor
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.lora import LoraInfo, add_lora, load_lora_info, save_lora
+from stages.common.model_input import load_classifier_of
 from stages.models.denoiser import DenoiserConfig, build_denoiser
 
 CONFIG = DenoiserConfig(
@@ -95,6 +96,13 @@ def test_a_model_with_its_update_edits_otherwise_and_says_which_it_is(lora, mode
     edits = [e.edit(faces, torch.tensor([0]), torch.tensor([1]), **how) for e in (base, updated)]
     assert torch.equal(edits[0].reconstruction, edits[1].reconstruction)
     assert not torch.equal(edits[0].edited, edits[1].edited)
+
+
+@pytest.mark.usefixtures("store")
+def test_an_update_has_the_classifier_of_its_model(lora, model):
+    pictures = torch.rand(1, 3, 32, 32) * 2 - 1
+    own, of_the_model = (load_classifier_of(root, "cpu") for root in (lora.root, model.root))
+    assert torch.equal(own(pictures), of_the_model(pictures))
 
 
 def test_the_base_may_be_given(lora, model):
