@@ -95,6 +95,11 @@ def load_input(path: Path, kind: str) -> Artifact:
     return load_artifact(path, ArtifactKind(kind))
 
 
+def load_given(**inputs: tuple[Path | None, str]) -> dict[str, Artifact]:
+    """The artifacts of those roles for which a path was given, each with the kind that it must be."""
+    return {role: load_input(path, kind) for role, (path, kind) in inputs.items() if path is not None}
+
+
 def role_of(artifact: Artifact, roles: Mapping[str, ArtifactKind], hint: str = "") -> str:
     """The role that an artifact of this kind has in a stage that takes one of several kinds.
 

@@ -10,25 +10,9 @@ import typer
 from facediff_cli.commands.eval_talk import DEFAULT_READER
 from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
 from facediff_cli.commands.train import ClipsOption
-from facediff_cli.options import (
-    DEFAULT_MODEL,
-    ConfigOption,
-    DataOption,
-    Device,
-    DeviceOption,
-    DryRunOption,
-    JsonOption,
-    ModelOption,
-    OutFolderOption,
-    ReadersOption,
-    ResumeOption,
-    SeedOption,
-    SetOption,
-    Tracker,
-    TrackerOption,
-    as_settings,
-)
-from facediff_cli.stage_command import load_input, run_stage
+from facediff_cli.options import DEFAULT_MODEL, DataOption, ModelOption, OutFolderOption, as_settings
+from facediff_cli.stage_command import load_input
+from facediff_cli.training_command import TrainingOptions, resolve_training, train, trains
 
 if TYPE_CHECKING:
     from stages.common.manifest import Artifact
@@ -59,7 +43,9 @@ def finetune() -> None:
 
 
 @app.command()
+@trains("mini")
 def clip(
+    how: TrainingOptions,
     target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
     data: DataOption,
     out: OutFolderOption,
@@ -77,15 +63,6 @@ def clip(
         float | None, typer.Option("--guidance", help="The scale to tune for; if left out, what the model recommends.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Tune all weights and write a whole model.")] = False,
-    config: ConfigOption = "mini",
-    settings: SetOption = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = Device.AUTO,
-    workers: ReadersOption = 2,
-    tracker: TrackerOption = Tracker.TENSORBOARD,
-    resume: ResumeOption = False,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Tune a model's denoiser so that CLIP sees one expression in its edits, and write a small update of the model.
 
@@ -103,33 +80,20 @@ def clip(
 
     * `facediff edit --emotion happy --model runs/happier portrait.jpg`
     """
-    from stages.common.config import resolve_config
     from stages.common.model_input import as_model_input
     from stages.common.weights import resolve_model
-    from stages.finetune.config import FinetuneConfig
-    from stages.finetune.run import finetune_stage
+    from stages.finetune.run import FINETUNE, finetune_stage
 
     given = as_settings({"target": target, "guide": guide, "identity": identity, "guidance": guidance})
-    resolved = resolve_config(
-        FinetuneConfig, "finetune", config, [*given, *(["lora=null"] if full else []), *(settings or ())]
-    )
-    run_stage(
-        finetune_stage(whole=resolved.lora is None),
-        resolved,
-        {"data": load_input(data, "shards"), **as_model_input(resolve_model(model)), **_judges(resolved, clip_model)},
-        out,
-        seed=seed,
-        resume=resume,
-        device=device.value,
-        workers=workers,
-        tracker=tracker.value,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    config: FinetuneConfig = resolve_training(FINETUNE, how, [*given, *_which_weights(full)])
+    inputs = {"data": load_input(data, "shards"), **as_model_input(resolve_model(model)), **_judges(config, clip_model)}
+    train(finetune_stage(whole=config.lora is None), inputs, out, how, config)
 
 
 @app.command()
+@trains("grid-mini")
 def lipread(
+    how: TrainingOptions,
     data: ClipsOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_TALKER,
@@ -137,15 +101,6 @@ def lipread(
         str, typer.Option("--reader", metavar="NAME|DIR", help="The lip reader to please.")
     ] = DEFAULT_READER,
     full: Annotated[bool, typer.Option("--full", help="Tune all weights, not a low-rank update.")] = False,
-    config: ConfigOption = "grid-mini",
-    settings: SetOption = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = Device.AUTO,
-    workers: ReadersOption = 2,
-    tracker: TrackerOption = Tracker.TENSORBOARD,
-    resume: ResumeOption = False,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Tune a talking face so that a lip reader sees in its frames what it sees in the real ones.
 
@@ -161,32 +116,20 @@ def lipread(
 
     * `facediff eval lipread --data runs/grid --clips clearer=talked --reader runs/judge --out runs/eval`
     """
-    from stages.common.config import resolve_config
     from stages.common.lip_reading import find_lip_reader
-    from stages.finetune_lipread.config import LipTuningConfig
     from stages.finetune_lipread.run import FINETUNE_LIPREAD
 
-    resolved = resolve_config(
-        LipTuningConfig, "finetune_lipread", config, [*(["lora=null"] if full else []), *(settings or ())]
-    )
+    config = resolve_training(FINETUNE_LIPREAD, how, _which_weights(full))
     inputs = {
         "data": load_input(data, "clips"),
         "model": load_talker_artifact(model),
         "reader": find_lip_reader(reader),
     }
-    run_stage(
-        FINETUNE_LIPREAD,
-        resolved,
-        inputs,
-        out,
-        seed=seed,
-        resume=resume,
-        device=device.value,
-        workers=workers,
-        tracker=tracker.value,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    train(FINETUNE_LIPREAD, inputs, out, how, config)
+
+
+def _which_weights(full: bool) -> list[str]:
+    return ["lora=null"] if full else []
 
 
 def _judges(config: FinetuneConfig, clip_model: str) -> dict[str, Artifact]:
