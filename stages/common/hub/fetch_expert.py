@@ -13,8 +13,8 @@ from stages.common.progress import Progress
 def absent_experts(names: list[str]) -> list[Expert]:
     """Those of ``names`` that are to be fetched, each once; the others are here and as they should be.
 
-    Raises ``ConfigError`` for an unknown name, and ``MissingModelError`` for a file that is here and wrong, or that cannot
-    be fetched because nothing says what it should be.
+    Raises ``ConfigError`` for an unknown name, and ``MissingModelError`` for a file that is here and wrong, or that
+    cannot be fetched because nothing says what it should be.
     """
     absent = []
     for name in dict.fromkeys(names):

@@ -95,10 +95,10 @@ def test_without_a_checksum_a_file_is_taken_as_it_is(places):
 
 def test_what_is_missing_names_the_command_that_fetches_it(places):
     assert why_no_expert("inception").endswith("Run `facediff models fetch inception`")
-    with pytest.raises(ConfigError, match="unknown expert 'incepton'. Known: inception, vgg16"):
+    with pytest.raises(ConfigError, match=r"unknown expert 'incepton'\. Known: inception, vgg16"):
         find_expert("incepton")
 
 
 def test_looking_for_an_expert_loads_no_torch(places):
-    code = "import sys; from stages.common.experts import find_expert; find_expert('vgg16'); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    look = "from stages.common.experts import find_expert; find_expert('vgg16')"
+    subprocess.run([sys.executable, "-c", f"import sys; {look}; sys.exit('torch' in sys.modules)"], check=True)

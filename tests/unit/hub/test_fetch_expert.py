@@ -1,6 +1,7 @@
 """An expert comes whole and right from its publisher, or not at all."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -135,6 +136,9 @@ def test_the_command(capsys, hub, folder, publish):
     assert "fetch vgg16: 25600/25600" in shown.err
     assert main(["models", "fetch", "vgg16"]) == 0
     assert "already at" in capsys.readouterr().out
+    assert main(["models", "fetch", "vgg16", "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["experts"]
+    assert (told["name"], told["was_here"], told["path"]) == ("vgg16", True, str(folder / "ours.pth"))
     assert main(["models", "fetch", "other"]) == 2
 
 
