@@ -59,6 +59,12 @@ def test_it_comes_under_its_own_name(hub, folder, publish, known):
     assert {request.token for request in hub.requests} == {None}, "a token of the hub belongs to the hub alone"
 
 
+def test_publishers_send_on_to_where_the_file_lies(hub, folder, publish):
+    expert = replace(publish(), source=f"{hub.endpoint}/release/ours.pth")
+    hub.moved["/release/ours.pth"] = f"{hub.endpoint}/some/one/resolve/main/{FILE}"
+    assert fetch_expert(expert, SilentProgress()).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"!", b""])
 def test_what_is_not_the_known_file_is_thrown_away(folder, publish, content):
     expert = publish(content, size_bytes=None)
