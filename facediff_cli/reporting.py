@@ -70,7 +70,7 @@ class RichProgress:
         self._open_tasks = 0
 
     @contextmanager
-    def task(self, description: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, description: str, total: int | None, done: int = 0) -> Iterator[Task]:
         if self._plain:
             line = _PlainTask(self.note, description, total, done)
             yield line
@@ -105,7 +105,7 @@ class _BarTask:
 
 
 class _PlainTask:
-    def __init__(self, say: Callable[[str], None], description: str, total: int, done: int) -> None:
+    def __init__(self, say: Callable[[str], None], description: str, total: int | None, done: int) -> None:
         self._say = say
         self._description = description
         self._total = total
@@ -126,8 +126,9 @@ class _PlainTask:
     def _line(self) -> str:
         elapsed_s = time.monotonic() - self._started_s
         rate_hz = (self._done - self._before) / elapsed_s if elapsed_s > 0 else 0.0
-        parts = [f"{self._description}: {self._done}/{self._total}", f"{rate_hz:.3g}/s"]
-        if rate_hz > 0 and self._done < self._total:
+        of_total = "" if self._total is None else f"/{self._total}"
+        parts = [f"{self._description}: {self._done}{of_total}", f"{rate_hz:.3g}/s"]
+        if rate_hz > 0 and self._total is not None and self._done < self._total:
             parts.append(f"{format_duration((self._total - self._done) / rate_hz)} left")
         if self._fields:
             parts.append(format_fields(self._fields))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.commands import models_export, models_hub, models_import
+from facediff_cli.commands import models_experts, models_export, models_hub, models_import
 from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption
 from facediff_cli.reporting import emit, format_size
 from facediff_cli.stage_command import load_input, run_stage
@@ -142,6 +142,8 @@ app.add_typer(models_import.app, name="import", help="Turn foreign checkpoints i
 app.command()(models_export.export)
 app.command()(models_hub.pull)
 app.command()(models_hub.push)
+app.command()(models_experts.experts)
+app.command()(models_experts.fetch)
 
 
 def _render_report(console: Console, report: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Content hashes: canonical JSON and files, always SHA-256 in lowercase hex."""
+"""Content hashes of canonical JSON and files in lowercase hex: SHA-256, but where others know a file by git's id."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def hash_json(value: JsonValue) -> str:
 def hash_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_git_blob(path: Path) -> str:
+    """The id that git gives a file's content: SHA-1 of ``blob SIZE\\0`` and the content."""
+    header = b"blob %d\0" % path.stat().st_size
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.sha1(header, usedforsecurity=False)).hexdigest()
 
 
 def hash_listing(entries: Iterable[tuple[str, int | str]]) -> str:

@@ -13,8 +13,8 @@ class Task(Protocol):
 
 
 class Progress(Protocol):
-    def task(self, description: str, total: int, done: int = 0) -> AbstractContextManager[Task]:
-        """Open a task of ``total`` units, of which ``done`` were finished before."""
+    def task(self, description: str, total: int | None, done: int = 0) -> AbstractContextManager[Task]:
+        """Open a task of ``total`` units (None: nobody knows), of which ``done`` were finished before."""
 
     def note(self, message: str) -> None:
         """Say one line once (which detector was taken, what was resumed)."""
@@ -29,7 +29,7 @@ class SilentProgress:
     """Reports nothing; the default for library use and tests."""
 
     @contextmanager
-    def task(self, description: str, total: int, done: int = 0) -> Iterator[Task]:
+    def task(self, description: str, total: int | None, done: int = 0) -> Iterator[Task]:
         yield _SilentTask()
 
     def note(self, message: str) -> None:

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from stages.common.errors import BadInputError
+from stages.common.experts import require_expert
 from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
 from stages.common.weights import cache_folder
-from stages.evaluate.weights import INCEPTION, VGG16, require_weights
 from stages.models.perceptual import SQUEEZENET_NAME, SqueezeNetFeatures
 
 BATCH = 32
@@ -33,14 +33,14 @@ _METRIC_KEYS = {
     "is": "inception_score_mean",
 }
 _EXTRACTORS = {
-    ("rfid", "fid", "kid", "is"): ("inception-v3-compat", INCEPTION),
-    ("precision", "recall"): ("vgg16", VGG16),
+    ("rfid", "fid", "kid", "is"): ("inception-v3-compat", "inception"),
+    ("precision", "recall"): ("vgg16", "vgg16"),
     ("rfd_squeezenet", "fd_squeezenet", "kd_squeezenet", "precision_squeezenet", "recall_squeezenet"): (
         SQUEEZENET_NAME,
         None,
     ),
 }
-"""Which features a metric is made of, and the file of their network (the SqueezeNet finds its own)."""
+"""Which features a metric is made of, and the expert that is their network (the SqueezeNet finds its own)."""
 
 _FIDELITY_NAMES = {
     "rfid": "fid", "rfd_squeezenet": "fid", "fd_squeezenet": "fid", "kd_squeezenet": "kid",
@@ -103,12 +103,12 @@ def compare_sets(
         sizes = [f"{width} x {height}" for height, width, _ in shapes]
         raise BadInputError(f"{generated.name} is {sizes[0]}, {real.name} is {sizes[1]}", "Bring both to one size")
     found: dict[str, float] = {}
-    for group, (extractor, weights) in _EXTRACTORS.items():
+    for group, (extractor, expert) in _EXTRACTORS.items():
         names = [name for name in metrics if name in group]
         if names:
             how: dict[str, Any] = {"seed": seed, "device": device, "batch_size": batch_size}
             try:
-                values = _calculate(generated, real, names, extractor=extractor, weights=weights, **how)
+                values = _calculate(generated, real, names, extractor=extractor, expert=expert, **how)
             except np.linalg.LinAlgError as error:
                 raise _not_numbers(generated, real) from error
             found |= {name: values[_METRIC_KEYS[_FIDELITY_NAMES.get(name, name)]] for name in names}
@@ -129,7 +129,7 @@ def _calculate(
     names: Sequence[str],
     *,
     extractor: str,
-    weights: str | None,
+    expert: str | None,
     seed: int,
     device: str,
     batch_size: int,
@@ -147,7 +147,7 @@ def _calculate(
         isc="is" in wanted,
         prc=bool(wanted & {"precision", "recall"}),
         feature_extractor=extractor,
-        feature_extractor_weights_path=str(require_weights(weights)) if weights else None,
+        feature_extractor_weights_path=str(require_expert(expert)) if expert else None,
         input1_cache_name=generated.content,
         input2_cache_name=real.content,
         cache_root=str(cache_folder() / "features"),

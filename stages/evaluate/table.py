@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from stages.common.errors import BadInputError
 from stages.common.manifest import write_atomically
 from stages.common.table import TABLE_NAME, Column, Row, Table, Value
-from stages.evaluate.registry import METRICS
+from stages.evaluate.registry import METRICS, expert_notes
 from stages.evaluate.statistics import bootstrap_interval
 
 SAMPLES_NAME = "samples.parquet"
@@ -54,6 +54,8 @@ def require_finite(rows: Sequence[SampleRow], metrics: Sequence[str]) -> None:
 
 
 def write_results(table: Table, rows: Sequence[SampleRow], out: Path) -> None:
+    """The table, with a note on each expert behind its columns, and the rows. Raises ``MissingModelError``."""
+    table = replace(table, notes=(*table.notes, *expert_notes(column.name for column in table.columns)))
     write_atomically(out / TABLE_NAME, json.dumps(asdict(table), indent=2, allow_nan=False).encode() + b"\n")
     write_rows(out / SAMPLES_NAME, rows)
 

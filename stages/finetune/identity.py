@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from stages.common.engine import describe_source
 from stages.common.errors import MissingModelError
+from stages.common.experts import require_expert
 from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.similarity import estimate_similarity
 from stages.common.hashing import hash_file
 from stages.common.manifest import Artifact
 from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
-from stages.common.weights import cache_folder
 from stages.models.ir_se50 import ARCFACE_POINTS, SIZE_PX, IdentityDistance, IrSe50
 from stages.models.perceptual import PerceptualDistance
 
-_ARCFACE_FILE = Path("weights") / "model_ir_se50.pth"
-_OTHERS = "Put it there, or name another network with --identity squeezenet or none (recorded as such)"
+_ARCFACE = "ir-se50"
+_OTHERS = "name another network with --identity squeezenet or none (recorded as such)"
 
 
 def find_identity(name: str) -> Artifact | None:
@@ -31,9 +31,9 @@ def find_identity(name: str) -> Artifact | None:
     """
     if name == "none":
         return None
-    path = squeezenet_file() if name == "squeezenet" else cache_folder() / _ARCFACE_FILE
+    path = squeezenet_file() if name == "squeezenet" else _arcface_file()
     if not path.is_file():
-        raise MissingModelError(f"no weights of the identity network {name} at {path}", _OTHERS)
+        raise MissingModelError(f"no weights of the identity network {name} at {path}", f"Put it there, or {_OTHERS}")
     return describe_source(path.parent, hash_file(path))
 
 
@@ -46,8 +46,15 @@ def load_identity(name: str, device: str) -> nn.Module | None:
         return None
     if name == "squeezenet":
         return PerceptualDistance(load_squeezenet_keras(squeezenet_file())).to(device).eval()
-    recogniser = load_ir_se50(cache_folder() / _ARCFACE_FILE)
+    recogniser = load_ir_se50(_arcface_file())
     return IdentityDistance(recogniser, arcface_crop()).to(device).eval()
+
+
+def _arcface_file() -> Path:
+    try:
+        return require_expert(_ARCFACE)
+    except MissingModelError as error:
+        raise MissingModelError(error.what, f"{error.hint}, or {_OTHERS}") from error
 
 
 def load_ir_se50(path: Path) -> IrSe50:
@@ -58,7 +65,7 @@ def load_ir_se50(path: Path) -> IrSe50:
         state = torch.load(path, map_location="cpu", weights_only=True)
         recogniser.load_state_dict(state, strict=True, assign=True)
     except (OSError, RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        raise MissingModelError(f"{path} does not hold IR-SE50", _OTHERS) from error
+        raise MissingModelError(f"{path} does not hold IR-SE50", f"Get it again, or {_OTHERS}") from error
     return recogniser.float().eval().requires_grad_(False)
 
 

@@ -34,11 +34,12 @@ class Request:
 @dataclass
 class FakeHub:
     """``files`` maps repository to path to content. A path in ``cut`` breaks off after so many bytes, and for as long
-    as ``down`` is true every request fails; a cut takes the hub down."""
+    as ``down`` is true every request fails; a cut takes the hub down. ``moved`` maps URL paths to others."""
 
     endpoint: str = ""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
     ignores_ranges: bool = False
     down: bool = False
     needs_token: bool = False
@@ -80,7 +81,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._begin()
         if path is None:
             return
-        if match := INFO.fullmatch(path):
+        if path in self.hub.moved:
+            self._send(302, {"Location": self.hub.moved[path]})
+        elif match := INFO.fullmatch(path):
             self._send_info(*match.groups())
         elif match := FILE.fullmatch(path):
             self._send_file(match[1], match[3])

@@ -65,25 +65,40 @@ def parse_address(text: str, revision: str | None = None) -> HubAddress:
 @contextmanager
 def hub_errors(address: HubAddress, error_type: type[FacediffError]) -> Iterator[None]:
     """Say in one line what a hub refused; an error of this machine's files passes as it is."""
+    with server_errors(str(address), error_type):
+        try:
+            yield
+        except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+            at = f" at revision {address.revision}" if address.revision else ""
+            raise error_type(
+                f"there is no model {address}{at}", "Check the name; a private one needs `hf auth login` or HF_TOKEN"
+            ) from error
+        except HfHubHTTPError as error:
+            if error.response.status_code not in _REFUSED:
+                raise
+            raise error_type(
+                f"{address} answered with HTTP {error.response.status_code}",
+                "Log in with `hf auth login`, or set HF_TOKEN",
+            ) from error
+
+
+@contextmanager
+def server_errors(place: str, error_type: type[FacediffError]) -> Iterator[None]:
+    """Say in one line why a server gave nothing; an error of this machine's files passes as it is."""
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise error_type(f"cannot reach {address}: HF_HUB_OFFLINE is set", "Unset it, or work with a folder") from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        at = f" at revision {address.revision}" if address.revision else ""
         raise error_type(
-            f"there is no model {address}{at}", "Check the name; a private one needs `hf auth login` or HF_TOKEN"
+            f"cannot reach {place}: HF_HUB_OFFLINE is set", "Unset it, or work with what is here"
         ) from error
     except HfHubHTTPError as error:
-        status = error.response.status_code
-        hint = "Log in with `hf auth login`, or set HF_TOKEN" if status in _REFUSED else "Try again later"
-        raise error_type(f"{address} answered with HTTP {status}", hint) from error
+        raise error_type(f"{place} answered with HTTP {error.response.status_code}", "Try again later") from error
     except (HTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise error_type(f"cannot reach {address}: {_first_line(error)}", "Try again; what has come stays") from error
+        raise error_type(f"cannot reach {place}: {_first_line(error)}", "Try again") from error
     except ValueError as error:
-        raise error_type(f"{address} gave no answer of a hub: {_first_line(error)}") from error
+        raise error_type(f"{place} gave no usable answer: {_first_line(error)}") from error
 
 
 def _checked(address: HubAddress, text: str) -> HubAddress:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError, Interrupted
+from stages.common.experts import require_expert
 from stages.common.hashing import hash_file
 from stages.common.kept import Arrays, keep
 from stages.common.manifest import Artifact, ArtifactKind
@@ -24,7 +25,6 @@ from stages.evaluate.talk.lag import find_lag, loudness
 from stages.evaluate.talk.mouth import mouth_opening
 from stages.evaluate.talk.syncnet import find_offset, load_syncnet
 from stages.evaluate.talk.systems import REAL, fill_rows, gather, rejection_notes, require_names, require_some
-from stages.evaluate.weights import SYNCNET, require_weights
 
 _SYNCNET = "syncnet_"
 _LAG = "lag"
@@ -74,7 +74,7 @@ class _Meter:
     def __init__(self, config: SyncConfig, device: str) -> None:
         self._measures: dict[str, tuple[str, Measure]] = {}
         if any(name.startswith(_SYNCNET) for name in config.metrics):
-            weights = require_weights(SYNCNET)
+            weights = require_expert("syncnet")
             network = load_syncnet(weights, device)
             self._measures["syncnet"] = (hash_file(weights), lambda clip: asdict(find_offset(network, clip, device)))
         if any(name.startswith(_LAG) for name in config.metrics):

@@ -6,7 +6,6 @@ near to theirs, not equal.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from stages.common.face.track import square_box
 from stages.common.face.warp import align_face
 from stages.common.media.sound import SAMPLE_RATE_HZ, to_pcm
 from stages.evaluate.talk.clips import TalkingClip
-from stages.evaluate.weights import SYNCNET, find_weights
 from stages.models.syncnet import FACE_PX, WINDOW_FRAMES, WINDOW_STEPS, SyncNet
 
 FPS = 25.0
@@ -41,14 +39,6 @@ class SyncNetResult:
     distance: float
 
 
-def why_no_syncnet() -> str:
-    """What is missing on this machine, in one line, or nothing."""
-    if find_weights(SYNCNET) is None:
-        return f"{SYNCNET} is neither in the model store's weights nor in the torch hub cache"
-    absent = importlib.util.find_spec("python_speech_features") is None
-    return "the package python_speech_features is not installed, see facediff[lipread]" if absent else ""
-
-
 def load_syncnet(path: Path, device: str = "cpu") -> SyncNet:
     """The published weights. Raises ``MissingModelError`` for a file that is something else."""
     network = SyncNet()
@@ -56,7 +46,7 @@ def load_syncnet(path: Path, device: str = "cpu") -> SyncNet:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:
         # torch.load and load_state_dict let many kinds of error through for a damaged or another file.
-        raise MissingModelError(f"{path} does not hold SyncNet's weights", "Fetch it again") from error
+        raise MissingModelError(f"{path} does not hold SyncNet's weights", "Delete it, and get it again") from error
     return network.to(device).eval().requires_grad_(False)
 
 

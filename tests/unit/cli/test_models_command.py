@@ -39,6 +39,21 @@ def test_list(facediff, model):
     assert "facediff-toy" in facediff("models", "list").stdout
 
 
+def test_experts_are_listed(facediff, monkeypatch, tmp_path):
+    monkeypatch.setenv("FACEDIFF_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    here = tmp_path / "weights" / "syncnet_v2.model"
+    here.parent.mkdir()
+    here.touch()
+    listed = {e["name"]: e for e in facediff("models", "experts", "--json").payload["experts"]}
+    assert {name for name, expert in listed.items() if expert["path"]} == {"syncnet"}
+    assert listed["vgg16"]["licence"].startswith("BSD-3-Clause")
+    shown = facediff("models", "experts").stdout
+    assert f"file      {here}" in shown
+    assert "file      not here. Run `facediff models fetch inception`" in shown
+    assert shown.count("checksum  none known") == 1
+
+
 def test_path_is_one_line_for_scripts(facediff, model):
     assert facediff("models", "path", "facediff-toy").stdout == f"{model.root}\n"
 

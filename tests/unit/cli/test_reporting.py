@@ -69,6 +69,17 @@ def test_plain_progress_says_a_line_now_and_then(capsys, monkeypatch):
     assert 3 <= len(lines) <= 6
 
 
+def test_a_total_that_nobody_knows_is_not_shown(capsys):
+    with RichProgress(plain=True).task("fetch", total=None) as task:
+        task.advance(7)
+    assert capsys.readouterr().err.startswith("fetch: 7, ")
+    bars = RichProgress(plain=False)
+    bars._console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with bars.task("fetch", total=None) as task:
+        task.advance(7)
+    assert "7/?" in bars._console.file.getvalue()
+
+
 def test_plain_progress_does_not_claim_an_end_that_was_not_reached(capsys):
     progress = RichProgress(plain=True)
     with pytest.raises(RuntimeError), progress.task("faces", total=3):

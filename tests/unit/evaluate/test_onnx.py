@@ -1,6 +1,7 @@
 """Experts from ONNX files: tiny networks in the places of the real ones."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from skimage.data import astronaut
 from torch import nn
 
 from stages.common.errors import MissingModelError
+from stages.common.experts import EXPERTS
 from stages.common.face.detect import DlibDetector
 from stages.evaluate.judging import Judge
 from stages.evaluate.onnx import HSEMOTION_LABELS, CosFaceEmbedder, HsEmotion
 from stages.evaluate.statistics import cosine
-from stages.evaluate.weights import COSFACE, HSEMOTION
+
+HSEMOTION, COSFACE = (EXPERTS[name].file_name for name in ("hsemotion", "cosface"))
 
 
 def export(path, size_px, classes):
@@ -28,7 +31,9 @@ def export(path, size_px, classes):
 
 
 @pytest.fixture
-def place(no_weights, tmp_path):
+def place(no_weights, tmp_path, monkeypatch):
+    """Where the experts' files belong; any content may take the place of HSEmotion's."""
+    monkeypatch.setitem(EXPERTS, "hsemotion", replace(EXPERTS["hsemotion"], git_blob=None))
     return tmp_path / "home" / "weights"
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from stages.common.errors import ConfigError, MissingModelError
+from stages.common.experts import EXPERTS
 from stages.evaluate.config import EditGridConfig, FoldersConfig, GenerationConfig, ReconstructionConfig
 from stages.evaluate.registry import METRICS, settle_metrics
-from stages.evaluate.weights import INCEPTION, find_weights, require_weights
 
 CONFIGS = (ReconstructionConfig, EditGridConfig, FoldersConfig, GenerationConfig)
 
@@ -25,7 +25,9 @@ def test_auto_without_any_network_leaves_stand_ins_out(no_weights):
 
 
 def test_a_metric_by_name_must_be_there(no_weights):
-    with pytest.raises(MissingModelError, match="rfid cannot be measured: weights-inception"):
+    with pytest.raises(
+        MissingModelError, match=r"rfid cannot be measured: weights-inception.*`facediff models fetch inc"
+    ):
         settle_metrics(ReconstructionConfig(metrics=("psnr", "rfid")))
     assert settle_metrics(ReconstructionConfig(metrics=("psnr",))).metrics == ("psnr",)
 
@@ -40,10 +42,17 @@ def test_every_measurable_metric_is_described(config):
     assert set(config.measurable) <= METRICS.keys()
 
 
-def test_weights_are_found_in_the_model_store(no_weights, tmp_path):
-    with pytest.raises(MissingModelError, match="weights-inception"):
-        require_weights(INCEPTION)
-    place = tmp_path / "home" / "weights" / INCEPTION
-    place.parent.mkdir(parents=True)
-    place.touch()
-    assert find_weights(INCEPTION) == place
+def test_experts_say_which_metrics_need_them():
+    used_for = {(name, expert) for expert, e in EXPERTS.items() for name in e.used_for.split(", ")}
+    needed = {(name, metric.expert) for name, metric in METRICS.items() if metric.expert}
+    assert used_for - needed == {("finetune clip --identity arcface", "ir-se50")}
+    assert needed <= used_for
+
+
+def test_a_wrong_file_is_as_good_as_none(squeezenet, tmp_path):
+    folder = tmp_path / "home" / "weights"
+    folder.mkdir()
+    (folder / EXPERTS["inception"].file_name).write_bytes(b"half of it")
+    settled = settle_metrics(ReconstructionConfig())
+    assert "rfd_squeezenet" in settled.metrics
+    assert "and should have SHA-256 6726825d" in settled.missing["rfid"]

@@ -92,7 +92,8 @@ def test_no_clip_on_this_machine(tmp_path):
 def test_the_identity_network_comes_from_the_store(model, shards, tmp_path, monkeypatch):
     pytest.importorskip("h5py")
     monkeypatch.setenv("FACEDIFF_HOME", str(tmp_path / "home"))
-    with pytest.raises(MissingModelError, match=r"no weights of the identity network arcface at .*model_ir_se50\.pth"):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(MissingModelError, match=r"model_ir_se50\.pth is neither .*fetch ir-se50`, or name another"):
         find_identity("arcface")
     assert find_identity("none") is None
     write_squeezenet(squeezenet_file())

@@ -1,5 +1,7 @@
 """``eval sync``: a lag that was put in is found; SyncNet on a random twin of its published network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from support.grey_mouths import NOBODY, draw_levels, write_talk
 
 from stages.common.engine import execute
 from stages.common.errors import BadInputError, ConfigError, MissingModelError
+from stages.common.experts import EXPERTS
+from stages.common.hashing import hash_file
 from stages.common.table import read_table
 from stages.common.weights import cache_folder
 from stages.evaluate.config import SyncConfig
@@ -31,13 +35,15 @@ def evaluate(out, systems, **fields):
 
 @pytest.fixture
 def store(monkeypatch, tmp_path):
-    """A store with SyncNet's file, which holds random weights of small sizes."""
+    """A store in which SyncNet's file holds random weights of small sizes, as if these were the known ones."""
     torch.manual_seed(0)
     monkeypatch.setattr(syncnet, "SyncNet", lambda: SyncNet(SMALL))
     folder = cache_folder() / "weights"
     folder.mkdir(parents=True)
-    torch.save(SyncNet(SMALL).state_dict(), folder / "syncnet_v2.model")
-    return folder / "syncnet_v2.model"
+    path = folder / "syncnet_v2.model"
+    torch.save(SyncNet(SMALL).state_dict(), path)
+    monkeypatch.setitem(EXPERTS, "syncnet", replace(EXPERTS["syncnet"], sha256=hash_file(path)))
+    return path
 
 
 def test_late_sound_has_a_positive_lag(tmp_path, real, other):
@@ -83,10 +89,14 @@ def test_without_weights_syncnet_is_missing(monkeypatch, tmp_path):
 def test_syncnet_has_its_own_columns(tmp_path, real, store):
     pytest.importorskip("python_speech_features")
     names = ("syncnet_offset", "syncnet_confidence", "syncnet_distance", "lag")
-    (row,) = read_table(evaluate(tmp_path / "out", {REAL: real}, metrics=names, limit=1)).rows
+    table = read_table(evaluate(tmp_path / "out", {REAL: real}, metrics=names, limit=1))
+    (row,) = table.rows
     assert set(row.values) == set(names)
     assert row.values["syncnet_offset"].mean % 40 == 0
     assert row.values["syncnet_confidence"].mean >= 0
+    assert table.notes == (
+        f"syncnet: syncnet_v2.model, SHA-256 {hash_file(store)}, licence: {EXPERTS['syncnet'].licence}",
+    )
 
 
 def test_a_damaged_file_is_no_syncnet(store):
