@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.options import as_settings
+from facediff_cli.options import ConfigOption, Device, DeviceOption, DryRunOption, JsonOption, SetOption, as_settings
 from facediff_cli.reporting import emit
-from facediff_cli.stage_command import role_of, summarize
+from facediff_cli.stage_command import role_of, run_stage, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
     from stages.common.manifest import Artifact
-    from stages.evaluate.config import MetricsConfig
+    from stages.common.stage import StageSpec
 
 DataOption = Annotated[
     Path, typer.Option("--data", "-d", metavar="DIR", help="The folder that `shard` or `preprocess` wrote.")
@@ -34,23 +35,53 @@ CsvOption = Annotated[bool, typer.Option("--csv", help="Print the table as CSV o
 LatexOption = Annotated[bool, typer.Option("--latex", help="Print the table as LaTeX (booktabs) on stdout.")]
 
 
-def resolve_evaluation(
-    config_type: type[Any],
-    section: str,
-    config: str | None,
-    settings: Sequence[str] | None,
-    given: Mapping[str, Any],
-) -> MetricsConfig:
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is to be measured, and how the table is to be shown. Raises ``ConfigError`` for two formats at once."""
+
+    metrics: MetricsOption = None
+    config: ConfigOption = None
+    settings: SetOption = None
+    device: DeviceOption = Device.AUTO
+    dry_run: DryRunOption = False
+    as_json: JsonOption = False
+    as_csv: CsvOption = False
+    as_latex: LatexOption = False
+
+    def __post_init__(self) -> None:
+        from stages.common.errors import ConfigError
+
+        if self.as_json + self.as_csv + self.as_latex > 1:
+            raise ConfigError("--json, --csv and --latex exclude one another")
+
+
+def resolve_evaluation(config_type: type[Any], section: str, how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
     """Preset or file, then ``--set``, then the command's own options; and ``auto`` metrics become what is here."""
     from stages.common.config import resolve_config
     from stages.evaluate.registry import settle_metrics
 
-    resolved: MetricsConfig = resolve_config(config_type, section, config, [*(settings or ()), *as_settings(given)])
-    return settle_metrics(resolved)
+    options = as_settings({**given, "metrics": _names(how.metrics)})
+    return settle_metrics(resolve_config(config_type, section, how.config, [*(how.settings or ()), *options]))
 
 
-def metric_names(metrics: str | None) -> list[str] | None:
-    """``--metrics`` as a list."""
+def evaluate(
+    spec: StageSpec[Any], config: Any, inputs: Mapping[str, Artifact], out: Path, how: EvaluationOptions, seed: int = 0
+) -> None:
+    """Run an evaluation and show its table."""
+    run_stage(
+        spec,
+        config,
+        inputs,
+        out,
+        seed=seed,
+        device=how.device.value,
+        dry_run=how.dry_run,
+        as_json=how.as_json,
+        show=_shower(how),
+    )
+
+
+def _names(metrics: str | None) -> list[str] | None:
     return [name.strip() for name in metrics.split(",")] if metrics else None
 
 
@@ -63,13 +94,7 @@ def load_data(path: Path) -> dict[str, Artifact]:
     return {role_of(artifact, DATA_ROLES): artifact}
 
 
-def table_shower(as_json: bool, as_csv: bool, as_latex: bool) -> Callable[[Artifact, bool], None]:
-    """How ``run_stage`` shows an evaluation. Raises ``ConfigError`` for two formats at once."""
-    from stages.common.errors import ConfigError
-
-    if as_json + as_csv + as_latex > 1:
-        raise ConfigError("--json, --csv and --latex exclude one another")
-
+def _shower(how: EvaluationOptions) -> Callable[[Artifact, bool], None]:
     def show(artifact: Artifact, up_to_date: bool) -> None:
         from dataclasses import asdict
 
@@ -85,11 +110,11 @@ def table_shower(as_json: bool, as_csv: bool, as_latex: bool) -> Callable[[Artif
         }
 
         def render(console: Console) -> None:
-            if as_csv or as_latex:
-                console.print((to_csv if as_csv else to_latex)(table), markup=False, end="")
+            if how.as_csv or how.as_latex:
+                console.print((to_csv if how.as_csv else to_latex)(table), markup=False, end="")
             else:
                 print_table(console, table)
 
-        emit(payload, as_json, render)
+        emit(payload, how.as_json, render)
 
     return show

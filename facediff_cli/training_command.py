@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from facediff_cli.options import (
     ConfigOption,
@@ -42,32 +40,6 @@ class TrainingOptions:
     resume: ResumeOption = False
     dry_run: DryRunOption = False
     as_json: JsonOption = False
-
-
-def trains(preset: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the training options in place of its first parameter; ``preset`` is the default of --config."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(command, include_extras=True)
-        how, *own = inspect.signature(command).parameters.values()
-        parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-        types = get_type_hints(TrainingOptions, include_extras=True)
-        for option in fields(TrainingOptions):
-            default = preset if option.name == "config" else option.default
-            kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(inspect.Parameter(option.name, kind, default=default, annotation=types[option.name]))
-
-        @functools.wraps(command)
-        def run(**arguments: Any) -> None:
-            own_arguments = {parameter.name: arguments.pop(parameter.name) for parameter in own}
-            command(**{how.name: TrainingOptions(**arguments)}, **own_arguments)
-
-        # Typer reads both.
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return run
-
-    return decorate
 
 
 def resolve_training(spec: StageSpec[Any], how: TrainingOptions, given: Sequence[str] = ()) -> Any:

@@ -9,30 +9,17 @@ import typer
 
 from facediff_cli.commands import eval_talk
 from facediff_cli.evaluation import (
-    CsvOption,
     DataOption,
-    LatexOption,
+    EvaluationOptions,
     LimitOption,
-    MetricsOption,
     SplitOption,
+    evaluate,
     load_data,
-    metric_names,
     resolve_evaluation,
-    table_shower,
 )
-from facediff_cli.options import (
-    DEFAULT_MODEL,
-    ConfigOption,
-    Device,
-    DeviceOption,
-    DryRunOption,
-    JsonOption,
-    ModelOption,
-    OutFolderOption,
-    SeedOption,
-    SetOption,
-)
-from facediff_cli.stage_command import role_of, run_stage
+from facediff_cli.options import DEFAULT_MODEL, ModelOption, OutFolderOption, SeedOption
+from facediff_cli.shared_options import takes
+from facediff_cli.stage_command import role_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,21 +28,15 @@ app = typer.Typer()
 
 
 @app.command()
+@takes(EvaluationOptions)
 def reconstruction(
+    how: EvaluationOptions,
     data: DataOption,
     out: OutFolderOption,
     model: ModelOption = DEFAULT_MODEL,
     split: SplitOption = None,
     limit: LimitOption = None,
-    metrics: MetricsOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-    as_latex: LatexOption = False,
 ) -> None:
     """Measure how well a model's first stage gives faces back: l1, LPIPS, PSNR, SSIM and rFID.
 
@@ -73,25 +54,17 @@ def reconstruction(
     from stages.evaluate.config import ReconstructionConfig
     from stages.evaluate.reconstruction import RECONSTRUCTION
 
-    given = {"split": split, "limit": limit, "metrics": metric_names(metrics)}
-    resolved = resolve_evaluation(ReconstructionConfig, RECONSTRUCTION.name, config, settings, given)
+    config = resolve_evaluation(ReconstructionConfig, RECONSTRUCTION.name, how, {"split": split, "limit": limit})
     artifact = resolve_model(model)
     roles = {**MODEL_ROLES, "first_stage": ArtifactKind.FIRST_STAGE}
-    run_stage(
-        RECONSTRUCTION,
-        resolved,
-        {role_of(artifact, roles): artifact, **load_data(data)},
-        out,
-        seed=seed,
-        device=device.value,
-        dry_run=dry_run,
-        as_json=as_json,
-        show=table_shower(as_json, as_csv, as_latex),
-    )
+    inputs = {role_of(artifact, roles): artifact, **load_data(data)}
+    evaluate(RECONSTRUCTION, config, inputs, out, how, seed)
 
 
 @app.command()
+@takes(EvaluationOptions)
 def edit(
+    how: EvaluationOptions,
     out: OutFolderOption,
     data: Annotated[
         Path | None, typer.Option("--data", "-d", metavar="DIR", help="Faces for a model to edit: shards or faces.")
@@ -118,14 +91,6 @@ def edit(
     steps: Annotated[list[int] | None, typer.Option("--steps", min=1, help="Steps each way (repeatable).")] = None,
     split: SplitOption = None,
     limit: LimitOption = None,
-    metrics: MetricsOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = Device.AUTO,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-    as_latex: LatexOption = False,
 ) -> None:
     """Measure edits: a model's, over targets and settings, or those of any system, from folders of its pictures.
 
@@ -144,12 +109,6 @@ def edit(
 
     if (data is None) == (source is None) or (source is None) != (not edited):
         raise ConfigError("give either --data, or --source and --edited")
-    how = {
-        "device": device.value,
-        "dry_run": dry_run,
-        "as_json": as_json,
-        "show": table_shower(as_json, as_csv, as_latex),
-    }
     grid = {
         "targets": emotions,
         "strengths": strengths,
@@ -159,17 +118,19 @@ def edit(
         "limit": limit,
     }
     if data is not None:
-        _edit_model(model, data, out, config, settings, {**grid, "metrics": metric_names(metrics)}, how)
+        _edit_model(model, data, out, grid, how)
         return
     assert source is not None
     used = [name for name, value in grid.items() if value is not None]
     if used:
         raise ConfigError(f"{', '.join(used)} are settings of a model's edits", "They go with --data")
-    _compare_folders(source, edited or [], model, out, config, settings, metric_names(metrics), how)
+    _compare_folders(source, edited or [], model, out, how)
 
 
 @app.command()
+@takes(EvaluationOptions)
 def generation(
+    how: EvaluationOptions,
     generated: Annotated[
         Path, typer.Option("--generated", "-g", metavar="DIR", help="Pictures, in a folder for each emotion.")
     ],
@@ -182,15 +143,7 @@ def generation(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="So many pictures of each emotion on either side.")
     ] = None,
-    metrics: MetricsOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-    as_latex: LatexOption = False,
 ) -> None:
     """Measure how like real faces generated ones are: FID, KID, precision, recall and IS, by emotion and together.
 
@@ -203,58 +156,27 @@ def generation(
     from stages.evaluate.config import GenerationConfig
     from stages.evaluate.generation import GENERATION, read_generated
 
-    given = {"emotions": emotions, "split": split, "limit": limit, "metrics": metric_names(metrics)}
-    run_stage(
-        GENERATION,
-        resolve_evaluation(GenerationConfig, GENERATION.name, config, settings, given),
-        {**read_generated(generated), **load_data(data)},
-        out,
-        seed=seed,
-        device=device.value,
-        dry_run=dry_run,
-        as_json=as_json,
-        show=table_shower(as_json, as_csv, as_latex),
-    )
+    given = {"emotions": emotions, "split": split, "limit": limit}
+    config = resolve_evaluation(GenerationConfig, GENERATION.name, how, given)
+    evaluate(GENERATION, config, {**read_generated(generated), **load_data(data)}, out, how, seed)
 
 
 app.command()(eval_talk.lipread)
 app.command()(eval_talk.sync)
 
 
-def _edit_model(
-    model: str,
-    data: Path,
-    out: Path,
-    config: str | None,
-    settings: Sequence[str] | None,
-    given: Mapping[str, Any],
-    how: Mapping[str, Any],
-) -> None:
+def _edit_model(model: str, data: Path, out: Path, given: Mapping[str, Any], how: EvaluationOptions) -> None:
     from stages.common.model_input import MODEL_ROLES
     from stages.common.weights import resolve_model
     from stages.evaluate.config import EditGridConfig
     from stages.evaluate.edit import EDIT_GRID
 
     artifact = resolve_model(model)
-    run_stage(
-        EDIT_GRID,
-        resolve_evaluation(EditGridConfig, EDIT_GRID.name, config, settings, given),
-        {role_of(artifact, MODEL_ROLES): artifact, **load_data(data)},
-        out,
-        **how,
-    )
+    config = resolve_evaluation(EditGridConfig, EDIT_GRID.name, how, given)
+    evaluate(EDIT_GRID, config, {role_of(artifact, MODEL_ROLES): artifact, **load_data(data)}, out, how)
 
 
-def _compare_folders(
-    source: Path,
-    edited: Sequence[str],
-    model: str,
-    out: Path,
-    config: str | None,
-    settings: Sequence[str] | None,
-    metrics: Sequence[str] | None,
-    how: Mapping[str, Any],
-) -> None:
+def _compare_folders(source: Path, edited: Sequence[str], model: str, out: Path, how: EvaluationOptions) -> None:
     from stages.common.folders import parse_system, read_pictures
     from stages.common.weights import resolve_model
     from stages.evaluate.config import FoldersConfig
@@ -263,8 +185,8 @@ def _compare_folders(
     systems = [parse_system(text, "--edited") for text in edited]
     spec = folders_spec([system.name for system in systems])
     targets = {system.name: system.target for system in systems}
-    resolved = resolve_evaluation(FoldersConfig, spec.name, config, settings, {"targets": targets, "metrics": metrics})
+    config = resolve_evaluation(FoldersConfig, spec.name, how, {"targets": targets})
     inputs = {SOURCE: read_pictures(source), **{system.name: read_pictures(system.root) for system in systems}}
-    if "accuracy_own" in resolved.metrics:
+    if "accuracy_own" in config.metrics:
         inputs[OWN] = resolve_model(model)
-    run_stage(spec, resolved, inputs, out, **how)
+    evaluate(spec, config, inputs, out, how)

@@ -7,25 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facediff_cli.evaluation import (
-    CsvOption,
-    LatexOption,
-    MetricsOption,
-    SplitOption,
-    metric_names,
-    resolve_evaluation,
-    table_shower,
-)
-from facediff_cli.options import (
-    ConfigOption,
-    Device,
-    DeviceOption,
-    DryRunOption,
-    JsonOption,
-    OutFolderOption,
-    SetOption,
-)
-from facediff_cli.stage_command import run_stage
+from facediff_cli.evaluation import EvaluationOptions, SplitOption, evaluate, resolve_evaluation
+from facediff_cli.options import OutFolderOption
+from facediff_cli.shared_options import takes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +31,9 @@ ClipLimitOption = Annotated[
 ]
 
 
+@takes(EvaluationOptions)
 def lipread(
+    how: EvaluationOptions,
     out: OutFolderOption,
     data: RealOption = None,
     clips: ClipsOption = None,
@@ -66,14 +52,6 @@ def lipread(
     ] = DEFAULT_READER,
     split: SplitOption = None,
     limit: ClipLimitOption = None,
-    metrics: MetricsOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = Device.AUTO,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-    as_latex: LatexOption = False,
 ) -> None:
     """Measure what a lip reader reads off talking faces: WER and CER in words and visemes, LipScore, LipLeak.
 
@@ -100,37 +78,22 @@ def lipread(
             f"--silent {strangers[0]} has no --clips {strangers[0]}" if strangers else "there is nothing to measure",
             "Give --data, or --clips NAME=DIR",
         )
-    given = {"silent": list(silences), **_given(systems, split, limit, metrics)}
+    given = {"silent": list(silences), **_given(systems, split, limit)}
     spec = lipread_spec(systems, silences)
     inputs = {READER: resolve_model(reader), **systems, **{silence_role(n): a for n, a in silences.items()}}
     if transcripts is not None:
         inputs[TRANSCRIPTS] = read_table(transcripts)
-    run_stage(
-        spec,
-        _resolve(LipreadConfig, spec.name, config, settings, given),
-        inputs,
-        out,
-        device=device.value,
-        dry_run=dry_run,
-        as_json=as_json,
-        show=table_shower(as_json, as_csv, as_latex),
-    )
+    evaluate(spec, _resolve(LipreadConfig, spec.name, how, given), inputs, out, how)
 
 
+@takes(EvaluationOptions)
 def sync(
+    how: EvaluationOptions,
     out: OutFolderOption,
     data: RealOption = None,
     clips: ClipsOption = None,
     split: SplitOption = None,
     limit: ClipLimitOption = None,
-    metrics: MetricsOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    device: DeviceOption = Device.AUTO,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-    as_latex: LatexOption = False,
 ) -> None:
     """Measure how sound and mouth fit in time: SyncNet's offset and confidence, and a lag that needs no network.
 
@@ -145,38 +108,21 @@ def sync(
 
     systems = _read_systems(data, clips)
     spec = sync_spec(systems)
-    run_stage(
-        spec,
-        _resolve(SyncConfig, spec.name, config, settings, _given(systems, split, limit, metrics)),
-        systems,
-        out,
-        device=device.value,
-        dry_run=dry_run,
-        as_json=as_json,
-        show=table_shower(as_json, as_csv, as_latex),
-    )
+    config = _resolve(SyncConfig, spec.name, how, _given(systems, split, limit))
+    evaluate(spec, config, systems, out, how)
 
 
-def _given(
-    systems: Mapping[str, Artifact], split: str | None, limit: int | None, metrics: str | None
-) -> dict[str, Any]:
+def _given(systems: Mapping[str, Artifact], split: str | None, limit: int | None) -> dict[str, Any]:
     from stages.evaluate.talk.systems import REAL
 
-    names = [name for name in systems if name != REAL]
-    return {"systems": names, "split": split, "limit": limit, "metrics": metric_names(metrics)}
+    return {"systems": [name for name in systems if name != REAL], "split": split, "limit": limit}
 
 
-def _resolve(
-    config_type: type[Any],
-    section: str,
-    config: str | None,
-    settings: Sequence[str] | None,
-    given: Mapping[str, Any],
-) -> Any:
+def _resolve(config_type: type[Any], section: str, how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
     """The settings, with the detector that is here: a run key names what was used."""
     from stages.common.face.detect import resolve_detector
 
-    resolved: Any = resolve_evaluation(config_type, section, config, settings, given)
+    resolved: Any = resolve_evaluation(config_type, section, how, given)
     return resolved.model_copy(update={"detector": resolve_detector(resolved.detector, fetch=False)[0]})
 
 

@@ -11,8 +11,9 @@ from facediff_cli.commands.eval_talk import DEFAULT_READER
 from facediff_cli.commands.talk import DEFAULT_TALKER, load_talker_artifact
 from facediff_cli.commands.train import ClipsOption
 from facediff_cli.options import DEFAULT_MODEL, DataOption, ModelOption, OutFolderOption, as_settings
+from facediff_cli.shared_options import takes
 from facediff_cli.stage_command import load_input
-from facediff_cli.training_command import TrainingOptions, resolve_training, train, trains
+from facediff_cli.training_command import TrainingOptions, resolve_training, train
 
 if TYPE_CHECKING:
     from stages.common.manifest import Artifact
@@ -43,7 +44,7 @@ def finetune() -> None:
 
 
 @app.command()
-@trains("mini")
+@takes(TrainingOptions, config="mini")
 def clip(
     how: TrainingOptions,
     target: Annotated[str, typer.Option("--target", "-t", help="The expression that edits should show more clearly.")],
@@ -91,7 +92,7 @@ def clip(
 
 
 @app.command()
-@trains("grid-mini")
+@takes(TrainingOptions, config="grid-mini")
 def lipread(
     how: TrainingOptions,
     data: ClipsOption,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,17 +23,35 @@ from facediff_cli.options import (
     as_settings,
 )
 from facediff_cli.reporting import RichProgress
+from facediff_cli.shared_options import takes
 from facediff_cli.stage_command import run_stage
 
 if TYPE_CHECKING:
-    from stages.align.config import AlignConfig
+    from collections.abc import Callable
+
     from stages.align.sources import Photos
 
 app = typer.Typer()
 
 
+@dataclass(frozen=True)
+class PhotosOptions:
+    """How photos are to be aligned."""
+
+    detector: DetectorOption = None
+    size: SizeOption = None
+    workers: WorkersOption = CPU_COUNT
+    limit: LimitOption = None
+    config: ConfigOption = None
+    settings: SetOption = None
+    dry_run: DryRunOption = False
+    as_json: JsonOption = False
+
+
 @app.command()
+@takes(PhotosOptions)
 def folder(
+    how: PhotosOptions,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with photos.")],
     out: OutFolderOption,
     labels: Annotated[
@@ -41,14 +60,6 @@ def folder(
             "--labels", metavar="CSV", help="Columns path[,emotion,identity,split,grey]; else all photos, unlabelled."
         ),
     ] = None,
-    detector: DetectorOption = None,
-    size: SizeOption = None,
-    workers: WorkersOption = CPU_COUNT,
-    limit: LimitOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Find and align the face in each photo of a folder, with labels from a CSV.
 
@@ -62,25 +73,17 @@ def folder(
     """
     from stages.align.sources import read_folder
 
-    options = {"detector": detector, "size_px": size, "limit": limit}
-    align = _resolve(options, config, settings, dry_run)
-    _run(align, read_folder(source, labels), out, workers=workers, dry_run=dry_run, as_json=as_json)
+    _run(lambda: read_folder(source, labels), out, how)
 
 
 @app.command()
+@takes(PhotosOptions)
 def affectnet(
+    how: PhotosOptions,
     source: Annotated[
         Path, typer.Argument(metavar="SRC", help="AffectNet, unpacked: manual annotations or 8-class release.")
     ],
     out: OutFolderOption,
-    detector: DetectorOption = None,
-    size: SizeOption = None,
-    workers: WorkersOption = CPU_COUNT,
-    limit: LimitOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Find and align the faces of AffectNet, as it is distributed.
 
@@ -95,25 +98,19 @@ def affectnet(
     """
     from stages.align.sources import read_affectnet
 
-    options = {"detector": detector, "size_px": size, "limit": limit}
-    align = _resolve(options, config, settings, dry_run)
-    _run(align, read_affectnet(source), out, workers=workers, dry_run=dry_run, as_json=as_json)
+    _run(lambda: read_affectnet(source), out, how)
 
 
-def _resolve(options: dict[str, Any], config: str | None, settings: list[str] | None, dry_run: bool) -> AlignConfig:
+def _run(read: Callable[[], Photos], out: Path, how: PhotosOptions) -> None:
     from stages.align.config import AlignConfig, settle_detector
+    from stages.align.run import ALIGN
     from stages.common.config import resolve_config
 
-    align = resolve_config(AlignConfig, "align", config, [*(settings or ()), *as_settings(options)])
-    align, reason = settle_detector(align, fetch=not dry_run)
+    options = as_settings({"detector": how.detector, "size_px": how.size, "limit": how.limit})
+    align = resolve_config(AlignConfig, "align", how.config, [*(how.settings or ()), *options])
+    align, reason = settle_detector(align, fetch=not how.dry_run)
     RichProgress().note(reason)
-    return align
-
-
-def _run(config: AlignConfig, photos: Photos, out: Path, **how: Any) -> None:
-    from stages.align.run import ALIGN
-
-    run_stage(ALIGN, config, {"photos": photos}, out, **how)
+    run_stage(ALIGN, align, {"photos": read()}, out, workers=how.workers, dry_run=how.dry_run, as_json=how.as_json)
 
 
 app.command()(preprocess_clips.video)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,7 @@ from facediff_cli.options import (
     as_settings,
 )
 from facediff_cli.reporting import RichProgress
+from facediff_cli.shared_options import takes
 from facediff_cli.stage_command import run_stage
 
 if TYPE_CHECKING:
@@ -33,23 +35,31 @@ FpsOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class ClipsOptions:
+    """How clips are to be cut."""
+
+    detector: DetectorOption = None
+    size: SizeOption = None
+    fps: FpsOption = None
+    workers: WorkersOption = CPU_COUNT
+    device: DeviceOption = Device.AUTO
+    limit: LimitOption = None
+    config: ConfigOption = None
+    settings: SetOption = None
+    dry_run: DryRunOption = False
+    as_json: JsonOption = False
+
+
+@takes(ClipsOptions)
 def video(
+    how: ClipsOptions,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Folder with clips of one talking person each.")],
     out: OutFolderOption,
     transcripts: Annotated[
         Path | None,
         typer.Option("--transcripts", metavar="CSV", help="Columns path[,text,identity,emotion,split]; else all."),
     ] = None,
-    detector: DetectorOption = None,
-    size: SizeOption = None,
-    fps: FpsOption = None,
-    workers: WorkersOption = CPU_COUNT,
-    device: DeviceOption = Device.AUTO,
-    limit: LimitOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Cut the talking face out of each clip of a folder: pictures, landmarks, 16 kHz sound and text in shards.
 
@@ -63,23 +73,14 @@ def video(
     """
     from stages.clips.sources import read_videos
 
-    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
-    _run(read_videos(source, transcripts), options, config, settings, out, workers, device, dry_run, as_json)
+    _run(read_videos(source, transcripts), out, how)
 
 
+@takes(ClipsOptions)
 def grid(
+    how: ClipsOptions,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="GRID: a folder for each speaker.")],
     out: OutFolderOption,
-    detector: DetectorOption = None,
-    size: SizeOption = None,
-    fps: FpsOption = None,
-    workers: WorkersOption = CPU_COUNT,
-    device: DeviceOption = Device.AUTO,
-    limit: LimitOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Cut the talking faces out of the GRID corpus, with the words and times of its alignments.
 
@@ -94,27 +95,18 @@ def grid(
     """
     from stages.clips.sources import read_grid
 
-    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
-    _run(read_grid(source), options, config, settings, out, workers, device, dry_run, as_json)
+    _run(read_grid(source), out, how)
 
 
+@takes(ClipsOptions)
 def mead(
+    how: ClipsOptions,
     source: Annotated[Path, typer.Argument(metavar="SRC", help="MEAD, unpacked: a folder for each subject.")],
     out: OutFolderOption,
     val_subjects: Annotated[
         list[str] | None,
         typer.Option("--val-subject", metavar="ID", help="Hold a training subject out for validation (repeatable)."),
     ] = None,
-    detector: DetectorOption = None,
-    size: SizeOption = None,
-    fps: FpsOption = None,
-    workers: WorkersOption = CPU_COUNT,
-    device: DeviceOption = Device.AUTO,
-    limit: LimitOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Cut the talking faces out of MEAD's frontal views, as it is distributed, with emotions and their levels.
 
@@ -129,27 +121,26 @@ def mead(
     """
     from stages.clips.sources import read_mead
 
-    options = {"detector": detector, "size_px": size, "fps": fps, "limit": limit}
-    _run(read_mead(source, val_subjects or ()), options, config, settings, out, workers, device, dry_run, as_json)
+    _run(read_mead(source, val_subjects or ()), out, how)
 
 
-def _run(
-    source: Clips,
-    options: dict[str, Any],
-    config: str | None,
-    settings: list[str] | None,
-    out: Path,
-    workers: int,
-    device: Device,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
+def _run(source: Clips, out: Path, how: ClipsOptions) -> None:
     from stages.clips.config import ClipsConfig, settle
     from stages.clips.run import CLIPS
     from stages.common.config import resolve_config
 
-    clips = resolve_config(ClipsConfig, "clips", config, [*(settings or ()), *as_settings(options)])
-    clips, reason = settle(clips, source, fetch=not dry_run)
+    options = {"detector": how.detector, "size_px": how.size, "fps": how.fps, "limit": how.limit}
+    clips = resolve_config(ClipsConfig, "clips", how.config, [*(how.settings or ()), *as_settings(options)])
+    clips, reason = settle(clips, source, fetch=not how.dry_run)
     RichProgress().note(reason)
-    place = device.value if clips.detector == "fan" else "cpu"
-    run_stage(CLIPS, clips, {"clips": source}, out, workers=workers, device=place, dry_run=dry_run, as_json=as_json)
+    place = how.device.value if clips.detector == "fan" else "cpu"
+    run_stage(
+        CLIPS,
+        clips,
+        {"clips": source},
+        out,
+        workers=how.workers,
+        device=place,
+        dry_run=how.dry_run,
+        as_json=how.as_json,
+    )

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from facediff_cli.options import DataOption, OutFolderOption
+from facediff_cli.shared_options import takes
 from facediff_cli.stage_command import load_given, load_input, role_of
-from facediff_cli.training_command import TrainingOptions, train, trains
+from facediff_cli.training_command import TrainingOptions, train
 
 app = typer.Typer()
 _DEFAULT_PRESET = "mini"
@@ -36,7 +37,7 @@ InitOption = Annotated[
 
 
 @app.command()
-@trains(_DEFAULT_PRESET)
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
 def vqgan(
     how: TrainingOptions,
     data: PicturesOption,
@@ -65,7 +66,7 @@ def vqgan(
 
 
 @app.command()
-@trains(_DEFAULT_PRESET)
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
 def ldm(
     how: TrainingOptions,
     data: DataOption,
@@ -96,7 +97,7 @@ def ldm(
 
 
 @app.command()
-@trains(_DEFAULT_PRESET)
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
 def emotion(
     how: TrainingOptions,
     data: DataOption,
@@ -116,7 +117,7 @@ def emotion(
 
 
 @app.command()
-@trains(_DEFAULT_PRESET)
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
 def classifier(
     how: TrainingOptions,
     data: DataOption,
@@ -139,7 +140,7 @@ def classifier(
 
 
 @app.command()
-@trains(_TALK_PRESET)
+@takes(TrainingOptions, config=_TALK_PRESET)
 def talk(
     how: TrainingOptions,
     data: ClipsOption,
@@ -167,7 +168,7 @@ def talk(
 
 
 @app.command()
-@trains(_TALK_PRESET)
+@takes(TrainingOptions, config=_TALK_PRESET)
 def lipreader(
     how: TrainingOptions,
     data: ClipsOption,
