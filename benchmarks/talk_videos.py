@@ -67,7 +67,7 @@ def dub_videos(
     for name in sounds:
         (out / name).mkdir(parents=True, exist_ok=True)
         for video in videos:
-            sound = {"own": video.path, "other": video.other, "silence": _silence(video, out)}[name]
+            sound = _sound(name, video, out)
             target = out / name / f"{video.path.stem}.mp4"
             started = time.perf_counter()
             made = talk(
@@ -76,6 +76,12 @@ def dub_videos(
             seconds, frames = seconds + time.perf_counter() - started, frames + made.counts.frames
             target.with_suffix(".txt").write_text(video.text + "\n", "utf-8")
     return {"videos": len(videos), "frames": frames, "frames_hz": frames / seconds, "sounds": list(sounds)}
+
+
+def _sound(name: str, video: SourceVideo, out: Path) -> Path:
+    if name == "silence":
+        return _silence(video, out)
+    return video.other if name == "other" else video.path
 
 
 def _silence(video: SourceVideo, out: Path) -> Path:
