@@ -55,13 +55,13 @@ class EvaluationOptions:
             raise ConfigError("--json, --csv and --latex exclude one another")
 
 
-def resolve_evaluation(config_type: type[Any], section: str, how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
+def resolve_evaluation(spec: StageSpec[Any], how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
     """Preset or file, then ``--set``, then the command's own options; and ``auto`` metrics become what is here."""
     from stages.common.config import resolve_config
     from stages.evaluate.registry import settle_metrics
 
     options = as_settings({**given, "metrics": _names(how.metrics)})
-    return settle_metrics(resolve_config(config_type, section, how.config, [*(how.settings or ()), *options]))
+    return settle_metrics(resolve_config(spec.config_type, spec.name, how.config, [*(how.settings or ()), *options]))
 
 
 def evaluate(

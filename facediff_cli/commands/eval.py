@@ -51,10 +51,9 @@ def reconstruction(
     from stages.common.manifest import ArtifactKind
     from stages.common.model_input import MODEL_ROLES
     from stages.common.weights import resolve_model
-    from stages.evaluate.config import ReconstructionConfig
     from stages.evaluate.reconstruction import RECONSTRUCTION
 
-    config = resolve_evaluation(ReconstructionConfig, RECONSTRUCTION.name, how, {"split": split, "limit": limit})
+    config = resolve_evaluation(RECONSTRUCTION, how, {"split": split, "limit": limit})
     artifact = resolve_model(model)
     roles = {**MODEL_ROLES, "first_stage": ArtifactKind.FIRST_STAGE}
     inputs = {role_of(artifact, roles): artifact, **load_data(data)}
@@ -153,11 +152,10 @@ def generation(
 
     * `facediff eval generation --generated samples --data runs/shards --config affectnet-128 --out runs/eval --latex`
     """
-    from stages.evaluate.config import GenerationConfig
     from stages.evaluate.generation import GENERATION, read_generated
 
     given = {"emotions": emotions, "split": split, "limit": limit}
-    config = resolve_evaluation(GenerationConfig, GENERATION.name, how, given)
+    config = resolve_evaluation(GENERATION, how, given)
     evaluate(GENERATION, config, {**read_generated(generated), **load_data(data)}, out, how, seed)
 
 
@@ -168,24 +166,22 @@ app.command()(eval_talk.sync)
 def _edit_model(model: str, data: Path, out: Path, given: Mapping[str, Any], how: EvaluationOptions) -> None:
     from stages.common.model_input import MODEL_ROLES
     from stages.common.weights import resolve_model
-    from stages.evaluate.config import EditGridConfig
     from stages.evaluate.edit import EDIT_GRID
 
     artifact = resolve_model(model)
-    config = resolve_evaluation(EditGridConfig, EDIT_GRID.name, how, given)
+    config = resolve_evaluation(EDIT_GRID, how, given)
     evaluate(EDIT_GRID, config, {role_of(artifact, MODEL_ROLES): artifact, **load_data(data)}, out, how)
 
 
 def _compare_folders(source: Path, edited: Sequence[str], model: str, out: Path, how: EvaluationOptions) -> None:
     from stages.common.folders import parse_system, read_pictures
     from stages.common.weights import resolve_model
-    from stages.evaluate.config import FoldersConfig
     from stages.evaluate.folders import OWN, SOURCE, folders_spec
 
     systems = [parse_system(text, "--edited") for text in edited]
     spec = folders_spec([system.name for system in systems])
     targets = {system.name: system.target for system in systems}
-    config = resolve_evaluation(FoldersConfig, spec.name, how, {"targets": targets})
+    config = resolve_evaluation(spec, how, {"targets": targets})
     inputs = {SOURCE: read_pictures(source), **{system.name: read_pictures(system.root) for system in systems}}
     if "accuracy_own" in config.metrics:
         inputs[OWN] = resolve_model(model)

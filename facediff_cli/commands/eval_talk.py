@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from stages.common.manifest import Artifact
+    from stages.common.stage import StageSpec
 
 DEFAULT_READER = "lipreader-grid"
 
@@ -67,7 +68,6 @@ def lipread(
     """
     from stages.common.errors import ConfigError
     from stages.common.weights import resolve_model
-    from stages.evaluate.config import LipreadConfig
     from stages.evaluate.talk.lipread import READER, TRANSCRIPTS, lipread_spec, silence_role
     from stages.evaluate.talk.transcripts import read_table
 
@@ -83,7 +83,7 @@ def lipread(
     inputs = {READER: resolve_model(reader), **systems, **{silence_role(n): a for n, a in silences.items()}}
     if transcripts is not None:
         inputs[TRANSCRIPTS] = read_table(transcripts)
-    evaluate(spec, _resolve(LipreadConfig, spec.name, how, given), inputs, out, how)
+    evaluate(spec, _resolve(spec, how, given), inputs, out, how)
 
 
 @takes(EvaluationOptions)
@@ -103,12 +103,11 @@ def sync(
 
     * `facediff eval sync --clips ours=talked --metrics lag,lag_spread --out runs/eval-sync --json`
     """
-    from stages.evaluate.config import SyncConfig
     from stages.evaluate.talk.sync import sync_spec
 
     systems = _read_systems(data, clips)
     spec = sync_spec(systems)
-    config = _resolve(SyncConfig, spec.name, how, _given(systems, split, limit))
+    config = _resolve(spec, how, _given(systems, split, limit))
     evaluate(spec, config, systems, out, how)
 
 
@@ -118,11 +117,11 @@ def _given(systems: Mapping[str, Artifact], split: str | None, limit: int | None
     return {"systems": [name for name in systems if name != REAL], "split": split, "limit": limit}
 
 
-def _resolve(config_type: type[Any], section: str, how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
+def _resolve(spec: StageSpec[Any], how: EvaluationOptions, given: Mapping[str, Any]) -> Any:
     """The settings, with the detector that is here: a run key names what was used."""
     from stages.common.face.detect import resolve_detector
 
-    resolved: Any = resolve_evaluation(config_type, section, how, given)
+    resolved: Any = resolve_evaluation(spec, how, given)
     return resolved.model_copy(update={"detector": resolve_detector(resolved.detector, fetch=False)[0]})
 
 
