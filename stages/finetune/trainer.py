@@ -60,13 +60,7 @@ class FinetuneTrainer:
         self.denoiser = editor.denoiser
         stepper.suit_attention(self.denoiser.unet)
         resampler = Resampler(self.denoiser, editor.process, edit_timesteps(config.strength, config.steps))
-        self.tuned = TunedWeights(
-            self.denoiser,
-            resampler,
-            stepper,
-            learning_rate=config.loop.learning_rate,
-            weight_decay=config.weight_decay,
-        )
+        self.tuned = TunedWeights(self.denoiser, resampler, stepper, config.weight_decay)
         self.network = self.tuned.network
         self.order = SampleOrder(train.labels, config.loop.batch_size, seed)
         self.own = stepper.own(config.loop.batch_size)

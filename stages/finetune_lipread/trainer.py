@@ -52,13 +52,7 @@ class LipTuner:
         self.train_data, self.val_data = data
         stepper.suit_attention(model.talker.unet)
         maker = FrameMaker(model, config.steps)
-        self.tuned = TunedWeights(
-            model.talker,
-            maker,
-            stepper,
-            learning_rate=config.loop.learning_rate,
-            weight_decay=config.weight_decay,
-        )
+        self.tuned = TunedWeights(model.talker, maker, stepper, config.weight_decay)
         self.network = self.tuned.network
         labels = np.zeros(len(self.train_data.long_enough), np.int64)
         self.order = SampleOrder(labels, config.loop.batch_size, seed)

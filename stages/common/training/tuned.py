@@ -17,11 +17,11 @@ class TunedWeights:
     step with. A checkpoint holds the tuned weights alone: the others are read with the model.
     """
 
-    def __init__(
-        self, inner: nn.Module, stepped: nn.Module, stepper: Stepper, *, learning_rate: float, weight_decay: float
-    ) -> None:
+    def __init__(self, inner: nn.Module, stepped: nn.Module, stepper: Stepper, weight_decay: float) -> None:
         self.by_name = {name: p for name, p in inner.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(self.by_name.values(), learning_rate, weight_decay=weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            self.by_name.values(), stepper.config.learning_rate, weight_decay=weight_decay, fused=True
+        )
         self.network, self.optimizer = stepper.prepare(stepped, optimizer)
 
     @property
