@@ -19,6 +19,7 @@ class FirstStageConfig(BaseModel):
 
     ``pixel_fold`` k turns k x k pixels into channels before the encoder and back after the decoder, ``latent_fold``
     does the same to the latents that the denoiser sees; 1 folds nothing. Folding moves no information and saves time.
+    ``quantize`` false makes an autoencoder with a continuous bottleneck: the codebook is neither trained nor used.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class FirstStageConfig(BaseModel):
     attention: bool = True
     latent_channels: int = 3
     codebook_size: int = 16384
+    quantize: bool = True
     norm_num_groups: int = 32
 
     @property
@@ -88,8 +90,8 @@ class Reconstruction(NamedTuple):
 class FirstStage(nn.Module):
     """diffusers' ``VQModel`` with folds and a latent scale.
 
-    Pictures are RGB in -1..1, (B, 3, H, W). Latents are what the denoiser sees: continuous (quantised only when
-    decoded, as in LDM), multiplied by ``vq.config.scaling_factor``, (B, C, H / downsampling, W / downsampling).
+    Pictures are RGB in -1..1, (B, 3, H, W). Latents are what the denoiser sees: continuous (quantised, if at all, only
+    when decoded, as in LDM), multiplied by ``vq.config.scaling_factor``, (B, C, H / downsampling, W / downsampling).
     """
 
     def __init__(self, config: FirstStageConfig, vq: VQModel) -> None:
@@ -116,13 +118,14 @@ class FirstStage(nn.Module):
 
     def decode(self, z_BCHW: Tensor) -> Tensor:
         features = F.pixel_shuffle(z_BCHW, self.config.latent_fold) / self.scaling_factor
-        quantized, _, _ = self.vq.quantize(features)
-        return self.decode_features(quantized)
+        if self.config.quantize:
+            features, _, _ = self.vq.quantize(features)
+        return self.decode_features(features)
 
     def forward(self, x_BCHW: Tensor, *, quantize: bool = True) -> Reconstruction:
         """Reconstruct; with ``quantize`` false the bottleneck stays continuous (the warm-up of the codebook)."""
         features = self.encode_features(x_BCHW)
-        if not quantize:
+        if not (quantize and self.config.quantize):
             return Reconstruction(
                 self.decode_features(features), features.new_zeros(()), torch.empty(0, dtype=torch.long)
             )

@@ -69,12 +69,12 @@ VQGAN = StageSpec(
 
 
 def _initial_model(config: FirstStageConfig, init: Artifact | None) -> FirstStage:
-    """Random weights, or those of an earlier run of the same network."""
+    """Random weights, or those of an earlier run of the same network, whether its codebook was in use or not."""
     if init is None:
         return build_first_stage(config)
     model = load_first_stage(init.root).requires_grad_(True)
-    require_same_network(config, model.config, init)
-    return model
+    require_same_network(config, model.config.model_copy(update={"quantize": config.quantize}), init)
+    return FirstStage(config, model.vq)
 
 
 def _perceptual(config: VqganConfig) -> nn.Module | None:

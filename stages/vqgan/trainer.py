@@ -61,7 +61,7 @@ class VqganTrainer:
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
         x = self.read(step).to(self.stepper.device, memory_format=self.stepper.memory_format)
-        if step == self.config.codebook_start and not self.has_codebook:
+        if self.config.network.quantize and step == self.config.codebook_start and not self.has_codebook:
             self.model.set_codebook(self._draw_features(x, self.config.network.codebook_size, random))
         made: list[Reconstruction] = []
 
@@ -77,12 +77,13 @@ class VqganTrainer:
             shown |= self.stepper.descend(
                 self.critic, self.discriminator_optimizer, pairs, self._discriminator_loss, learning_rate
             )
-        self._track_codes(step, x, torch.cat([result.codes.flatten() for result in made]), random)
+        if self.config.network.quantize:
+            self._track_codes(step, x, torch.cat([result.codes.flatten() for result in made]), random)
         return shown
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """l1, PSNR (dB) and perceptual distance of quantised reconstructions, and how much of the codebook is in use.
+        """l1, PSNR (dB) and perceptual distance of reconstructions, and how much of a codebook is in use.
 
         The perplexity is 2^H of how often each code is chosen, from 1 to the size of the codebook.
         """
@@ -100,10 +101,10 @@ class VqganTrainer:
             l1 += float(error.abs().mean(dim=(1, 2, 3)).sum()) / count
             chosen += torch.bincount(result.codes.flatten().cpu(), minlength=len(chosen))
         psnr = -10 * torch.log10(torch.tensor(squared / count / 4))
-        return {
-            "val_psnr_db": float(psnr),
-            "val_l1": l1,
-            "val_perceptual": perceptual,
+        row = {"val_psnr_db": float(psnr), "val_l1": l1, "val_perceptual": perceptual}
+        if not self.config.network.quantize:
+            return row
+        return row | {
             "codebook_used": float((chosen > 0).double().mean()),
             "codebook_perplexity": float(torch.special.entr(chosen / chosen.sum()).sum().exp()),
         }
