@@ -9,7 +9,7 @@ import typer
 
 from facediff_cli.options import DataOption, OutFolderOption
 from facediff_cli.shared_options import takes
-from facediff_cli.stage_command import load_given, load_input, role_of
+from facediff_cli.stage_command import load_given, load_init, load_input, role_of
 from facediff_cli.training_command import TrainingOptions, train
 
 app = typer.Typer()
@@ -31,8 +31,8 @@ ClipsFirstStageOption = Annotated[
     Path, typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote from such clips.")
 ]
 InitOption = Annotated[
-    Path | None,
-    typer.Option("--init", metavar="RUN", help="Start from the weights of this finished run, not from random ones."),
+    str | None,
+    typer.Option("--init", metavar="RUN|MODEL", help="Start from the weights of this finished run or released model."),
 ]
 
 
@@ -60,8 +60,7 @@ def vqgan(
     from stages.vqgan.run import PICTURE_ROLES, VQGAN
 
     pictures = load_artifact(data)
-    inputs = {role_of(pictures, PICTURE_ROLES): pictures}
-    inputs |= load_given(init=(init, "first_stage"))
+    inputs = {role_of(pictures, PICTURE_ROLES): pictures, **load_init(init, "first_stage")}
     train(VQGAN, inputs, out, how)
 
 
@@ -92,7 +91,7 @@ def ldm(
     from stages.ldm.run import LDM
 
     inputs = {"data": load_input(data, "shards")}
-    inputs |= load_given(first_stage=(first_stage, "first_stage"), init=(init, "latent_diffusion"))
+    inputs |= load_given(first_stage=(first_stage, "first_stage")) | load_init(init, "latent_diffusion")
     train(LDM, inputs, out, how)
 
 
@@ -163,7 +162,7 @@ def talk(
     from stages.talk_training.run import TALK_TRAINING
 
     inputs = {"data": load_input(data, "clips"), "first_stage": load_input(first_stage, "first_stage")}
-    inputs |= load_given(init=(init, "talker"))
+    inputs |= load_init(init, "talker")
     train(TALK_TRAINING, inputs, out, how)
 
 

@@ -92,6 +92,11 @@ def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> Non
         )
 
 
+def initial_weights(inputs: Mapping[str, Artifact]) -> Artifact | None:
+    """What a training starts from: a finished run of its kind, or a released model that holds such weights."""
+    return inputs.get("init") or inputs.get("init_model")
+
+
 def require_same_network(wanted: BaseModel, found: BaseModel, init: Artifact) -> None:
     """Raises ``BadInputError`` that names each difference, unless a run can start from the weights of another."""
     if found != wanted:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stages.common.checkpoint import (
     ModelInfo,
+    initial_weights,
     load_denoiser,
     open_latent_space,
     require_latents,
@@ -39,7 +40,7 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
     supported = tuple(name for name, count in samples.items() if count >= max(1, config.min_class_samples))
     torch.manual_seed(context.seed)
     trainer = LdmTrainer(
-        _initial_denoiser(config.network, inputs.get("init")),
+        _initial_denoiser(config.network, initial_weights(inputs)),
         first_stage,
         config,
         (open_latents(first_stage, train, "train", context), _condition(train.labels, supported)),
@@ -62,7 +63,11 @@ LDM = StageSpec(
     {"data": ArtifactKind.SHARDS},
     ArtifactKind.LATENT_DIFFUSION,
     run,
-    optional_inputs={"first_stage": ArtifactKind.FIRST_STAGE, "init": ArtifactKind.LATENT_DIFFUSION},
+    optional_inputs={
+        "first_stage": ArtifactKind.FIRST_STAGE,
+        "init": ArtifactKind.LATENT_DIFFUSION,
+        "init_model": ArtifactKind.MODEL,
+    },
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from stages.common.checkpoint import load_first_stage, require_same_network, save_first_stage
+from stages.common.checkpoint import initial_weights, load_first_stage, require_same_network, save_first_stage
 from stages.common.clip_frames import PictureData, open_pictures
 from stages.common.errors import MissingModelError
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -26,7 +26,7 @@ _SCALE_SAMPLES = 512
 
 def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train, set the latent scale so that training latents have unit standard deviation (if asked), and save."""
-    data, init = inputs.get("data") or inputs["clips"], inputs.get("init")
+    data, init = inputs.get("data") or inputs["clips"], initial_weights(inputs)
     train, val = (open_pictures(data, split) for split in ("train", "val"))
     perceptual = _perceptual(config)
     torch.manual_seed(context.seed)
@@ -64,7 +64,7 @@ VQGAN = StageSpec(
     {},
     ArtifactKind.FIRST_STAGE,
     run,
-    optional_inputs={**PICTURE_ROLES, "init": ArtifactKind.FIRST_STAGE},
+    optional_inputs={**PICTURE_ROLES, "init": ArtifactKind.FIRST_STAGE, "init_model": ArtifactKind.MODEL},
 )
 
 
