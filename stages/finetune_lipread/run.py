@@ -54,7 +54,7 @@ def run(config: LipTuningConfig, inputs: Mapping[str, Artifact], context: RunCon
 
 FINETUNE_LIPREAD = StageSpec(
     "finetune_lipread",
-    1,
+    2,
     LipTuningConfig,
     {"data": ArtifactKind.CLIPS, "model": ArtifactKind.TALKER, "reader": ArtifactKind.LIP_READER},
     ArtifactKind.TALKER,
