@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.descents import descents_of, draws_of
 from support.talking import make_clips
 from support.tiny_model import tiny_config
 from support.tiny_talker import write_tiny_talker
@@ -136,13 +137,24 @@ def test_every_level_that_can_be_drawn_has_a_step_with_a_gradient(tuner_of, monk
     assert any(not torch.equal(before[name], value) for name, value in tuner.tuned.by_name.items())
 
 
-def test_each_sample_draws_its_own_level(tuner_of, monkeypatch):
+@pytest.mark.parametrize(("lips", "latent"), [(2.0, 3.0), (1.0, 0.0), (0.0, 1.0)])
+def test_the_loss_is_the_weighted_sum_of_its_terms(tuner_of, lips, latent):
+    tuner = tuner_of("lora=null", f"lips_weight={lips}", f"latent_weight={latent}")
+    (descent,) = descents_of(tuner)
+    with torch.no_grad():
+        z0, made = tuner.network(descent.draws)
+        frames = tuner.model.first_stage.decode(made).unflatten(0, (2, 3))
+        distance = tuner._lip_distance(frames, descent.draws["x"], descent.draws["landmarks"])
+    torch.testing.assert_close(descent.shown["lips"].detach(), distance)
+    torch.testing.assert_close(descent.shown["latent"].detach(), (made - z0).square().mean())
+    torch.testing.assert_close(descent.loss, lips * descent.shown["lips"] + latent * descent.shown["latent"])
+    gradients = torch.autograd.grad(descent.loss, list(tuner.tuned.by_name.values()), allow_unused=True)
+    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_each_sample_draws_its_own_level(tuner_of):
     tuner = tuner_of("loop.batch_size=6")
-    drawn = []
-    monkeypatch.setattr(tuner.stepper, "descend", lambda _n, _o, draws, *_: drawn.append(draws["levels"]) or {})
-    for step in range(40):
-        tuner.train_step(step, 1e-3, torch.Generator().manual_seed(step))
-    levels = torch.stack(drawn)
+    levels = torch.stack([draws["levels"] for draws in draws_of(tuner, 40)])
     assert levels.shape == (40, 6)
     assert (levels.amax(dim=1) > levels.amin(dim=1)).all()
     assert levels.min() >= 2
