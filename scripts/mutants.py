@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -114,22 +115,13 @@ def _be_pytest(copy: Path, tests: Sequence[str], output: int) -> None:
         os._exit(code)
 
 
-def try_mutant(copy: Path, mutant: Mutant) -> int:
-    """Pytest's exit code with the edit; the copy is as before afterwards."""
-    path = copy / mutant.file
-    original = path.read_text()
-    path.write_text(original.replace(mutant.old, mutant.new))
-    try:
-        return run_tests(copy, mutant.tests)
-    finally:
-        path.write_text(original)
-
-
-def judge(mutant: Mutant) -> bool:
-    """Whether the tests notice; one line says so."""
+def judge(unchanged: Path, mutant: Mutant) -> bool:
+    """Whether the tests notice, in a copy of the unchanged copy; one line says so."""
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        copy, started = copy_tree(Path(folder)), time.monotonic()
-        code = try_mutant(copy, mutant)
+        copy = shutil.copytree(unchanged, Path(folder) / "tree", symlinks=True)
+        (copy / mutant.file).write_text((copy / mutant.file).read_text().replace(mutant.old, mutant.new))
+        code = run_tests(copy, mutant.tests)
     verdict = {0: "SURVIVED", _TESTS_FAILED: "killed"}.get(code, f"DID NOT RUN ({code})")
     print(f"{verdict:<9} {time.monotonic() - started:5.1f} s  {mutant.what}  [{mutant.file}]", flush=True)
     return code == _TESTS_FAILED
@@ -150,13 +142,12 @@ def main() -> int:
     for name in _HEAVY:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        if run_tests(
-            copy_tree(Path(folder)), sorted({test for mutant in mutants for test in mutant.tests}), may_fail=False
-        ):
+        unchanged = copy_tree(Path(folder))
+        if run_tests(unchanged, sorted({test for mutant in mutants for test in mutant.tests}), may_fail=False):
             print("the tests fail without any edit", file=sys.stderr)
             return 2
-    with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
-        killed = list(pool.imap_unordered(judge, mutants))
+        with multiprocessing.get_context("fork").Pool(options.jobs) as pool:
+            killed = list(pool.imap_unordered(partial(judge, unchanged), mutants))
     print(f"{sum(killed)} of {len(mutants)} mutants killed, {len(killed) - sum(killed)} left")
     return 0 if all(killed) else 1
 
