@@ -50,6 +50,13 @@ def draws_of(trainer: Any, steps: int) -> list[Draws]:
     return drawn
 
 
+def unused_weights(loss: Tensor, module: torch.nn.Module) -> list[str]:
+    """Weights that want a gradient and get none; under DDP the next step would fail for them."""
+    wanting = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+    gradients = torch.autograd.grad(loss, list(wanting.values()), allow_unused=True, retain_graph=True)
+    return [name for name, gradient in zip(wanting, gradients, strict=True) if gradient is None]
+
+
 def assert_dropped_one_by_one(dropped_SB: Tensor, probability: float) -> None:
     """Whether ``dropped_SB`` (steps, batch) is drawn for each sample with this probability, and not for each step."""
     assert abs(dropped_SB.float().mean().item() - probability) < 0.06

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.descents import descents_of
+from support.descents import descents_of, unused_weights
 from torch import nn
 
 from stages.common.checkpoint import ModelInfo
@@ -157,3 +157,12 @@ def test_each_term_alone_trains_the_edits(alone):
         "pixel": (edited - draws["x"]).square().mean(),
     }
     torch.testing.assert_close(descent.shown[alone].detach(), by_hand[alone])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_every_weight_that_is_tuned_is_part_of_the_loss(guidance):
+    trainer = make_trainer(Brightness())
+    trainer.guidance = guidance
+    trainer.denoiser.requires_grad_(True)
+    (descent,) = descents_of(trainer)
+    assert unused_weights(descent.loss, descent.network) == []

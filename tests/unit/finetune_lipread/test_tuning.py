@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.descents import descents_of, draws_of
+from support.descents import descents_of, draws_of, unused_weights
 from support.talking import make_clips
 from support.tiny_model import tiny_config
 from support.tiny_talker import write_tiny_talker
@@ -67,8 +67,16 @@ def test_a_low_rank_update_comes_out_as_a_whole_model(inputs, tmp_path):
 
 def test_all_weights_of_the_talker_can_be_tuned(tuner_of):
     full = tuner_of("lora=null")
-    assert len(full.tuned.by_name) == len(list(full.model.talker.parameters()))
+    every = {name for name, _ in full.model.talker.named_parameters()}
+    assert every - full.tuned.by_name.keys() == {"conditioning.null.vector"}
     assert not any(p.requires_grad for p in full.model.first_stage.parameters())
+
+
+def test_every_weight_that_is_tuned_is_part_of_every_loss(tuner_of):
+    tuner = tuner_of("lora=null")
+    (descent,) = descents_of(tuner)
+    assert tuner.tuned.by_name
+    assert unused_weights(descent.loss, tuner.network) == []
 
 
 def test_a_step_follows_the_reader(tuner_of):

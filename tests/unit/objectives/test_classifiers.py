@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.descents import descents_of, draws_of
+from support.descents import descents_of, draws_of, unused_weights
 from support.shards import make_shards
 from support.talking import make_clips
 from support.tiny_model import tiny_config
@@ -42,6 +42,8 @@ def test_a_noisy_classifier_is_told_noisy_latents_and_their_level():
     data = (CachedLatents(torch.randn(2, 4, 3, 8, 8).half()), LABELS)
     stepper = Stepper(config.loop, RunContext(Path()))
     trainer = ClassifierTrainer(NoisyClassifier(config.network), config, data, data, stepper=stepper, seed=0)
+    (descent,) = descents_of(trainer)
+    assert unused_weights(descent.loss, descent.network) == []
     trainer.network = Recorder()
     (descent,) = descents_of(trainer)
     draws = descent.draws
@@ -72,6 +74,8 @@ def test_an_emotion_classifier_sees_augmented_pictures_and_learns_their_labels(t
     config = tiny_config(EMOTION, "loop.batch_size=8", "label_smoothing=0.2")
     stepper = Stepper(config.loop, RunContext(Path()))
     trainer = EmotionTrainer(EmotionClassifier(config.network), config, splits, stepper=stepper, seed=0)
+    (descent,) = descents_of(trainer)
+    assert unused_weights(descent.loss, descent.network) == []
     trainer.network = Recorder()
     (descent,) = descents_of(trainer)
     (seen,) = trainer.network.told
@@ -92,6 +96,7 @@ def test_a_lip_reader_weighs_ctc_against_attention(tmp_path, monkeypatch, weight
     loss, shown = made[0]._loss([[Spoken(mouths, [1, 2], 1 / 2)]])
     ctc, attention = shown["ctc"], shown["attention"]
     torch.testing.assert_close(loss, weight * ctc + (1 - weight) * attention)
+    assert unused_weights(loss, made[0].model) == []
     for part in (ctc, attention):
         gradients = torch.autograd.grad(part, list(made[0].model.parameters()), allow_unused=True, retain_graph=True)
         assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)

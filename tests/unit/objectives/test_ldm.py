@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.descents import assert_dropped_one_by_one, descents_of, draws_of
+from support.descents import assert_dropped_one_by_one, descents_of, draws_of, unused_weights
 from support.tiny_model import tiny_config
 
 from stages.common.emotions import NULL_CLASS
@@ -111,3 +111,9 @@ def test_class_and_level_reach_the_output(trainer_of):
     for other in (said([900, 10], [1, 1]), said([10, 10], [2, 1]), said([10, 10], [NULL_CLASS, 1])):
         assert (other[0] - plain[0]).abs().max() > 1e-4
         torch.testing.assert_close(other[1], plain[1])
+
+
+@pytest.mark.parametrize("settings", [[], ["unconditional_probability=0", "network.learned_variance=true"]])
+def test_every_weight_is_part_of_the_loss(trainer_of, settings):
+    (descent,) = descents_of(trainer_of(*settings))
+    assert unused_weights(descent.loss, descent.network) == []

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.descents import assert_dropped_one_by_one, descents_of, draws_of
+from support.descents import assert_dropped_one_by_one, descents_of, draws_of, unused_weights
 from support.talking import make_clips
 from support.tiny_model import tiny_config
 
@@ -152,3 +152,9 @@ def test_the_target_is_what_the_schedule_says(trainer_of, told, prediction):
         "v_prediction": abar.sqrt() * draws["noise"] - (1 - abar).sqrt() * draws["z0"],
     }[prediction]
     torch.testing.assert_close(descent.loss, (0.3 - target).square().mean())
+
+
+@pytest.mark.parametrize("settings", [[SURE], ["network.audio=null", "network.emotion=false", "lips_weight=0"]])
+def test_every_weight_is_part_of_the_loss(trainer_of, settings):
+    (descent,) = descents_of(trainer_of(*settings))
+    assert unused_weights(descent.loss, descent.network) == []
