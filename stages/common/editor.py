@@ -68,6 +68,13 @@ class Editor:
         return config.latent_channels, config.latent_size, config.latent_size
 
     @property
+    def latent_rms(self) -> float | None:
+        """How large latents of a picture are: as the model says, or 1 where its first stage normalises them."""
+        if self.info.latent_rms is not None or isinstance(self.first_stage, Pixels):
+            return self.info.latent_rms
+        return None if self.first_stage.scaling_factor == 1 else 1.0
+
+    @property
     def supported(self) -> tuple[str, ...]:
         return self.info.supported
 
@@ -185,13 +192,13 @@ class Editor:
         """Pictures (B, 3, ``size_px``, ``size_px``) in -1..1 of these classes (B,), from pure ``noise()``.
 
         ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way. ``bound`` is the
-        power of ``bound_x0``.
+        power of ``bound_x0``, which is left out where ``latent_rms`` is unknown.
         """
         abar_T = self.process.abar_T
         timesteps = sampler_timesteps(sampler, steps, abar_T)
         predict = self._guided(self.predict(labels, guidance_scale), labels, classifier_scale)
-        if bound is not None:
-            predict = bound_x0(predict, abar_T, bound)
+        if bound is not None and self.latent_rms is not None:
+            predict = bound_x0(predict, abar_T, bound, self.latent_rms)
         z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
         return self.decode(z)
 
