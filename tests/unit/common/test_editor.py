@@ -228,7 +228,6 @@ def test_estimates_are_bounded_by_what_the_model_says_of_its_latents(editor):
     free = generated(large, bound=None)
     assert not torch.equal(generated(small), free)
     assert not torch.equal(generated(small), generated(large))
-    assert torch.equal(generated(with_statistics(editor, latent_rms=1e6, scale=1.5)), free)
 
 
 def test_without_statistics_normalised_latents_have_unit_size_and_others_no_bound(editor):
