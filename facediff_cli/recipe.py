@@ -21,6 +21,7 @@ _SPECS = {
     "clips": "clips.run:CLIPS",
     "shard": "shard.run:SHARD",
     "vqgan": "vqgan.run:VQGAN",
+    "autoencoder": "autoencoder.run:AUTOENCODER",
     "emotion": "emotion.run:EMOTION",
     "classifier": "classifier.run:CLASSIFIER",
     "ldm": "ldm.run:LDM",

@@ -13,6 +13,7 @@ _CONFIGS = {
     "shard": "shard:ShardConfig",
     "clips": "clips:ClipsConfig",
     "vqgan": "vqgan:VqganConfig",
+    "autoencoder": "autoencoder:AutoencoderConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
     "finetune": "finetune:FinetuneConfig",

@@ -25,13 +25,16 @@ from stages.common.model_files import (
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
 from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
+from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
+from stages.models.patch_autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from stages.models.schedule import ScheduleConfig, build_scheduler
 
 _FIRST_STAGE_JSON = "first_stage.json"
 _PIXELS_JSON = "pixels.json"
 _DENOISER_JSON = "denoiser.json"
 _INFO_JSON = "model.json"
+_AUTOENCODER_FOLDER = "patch_autoencoder"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
@@ -62,27 +65,36 @@ def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
 
-def save_latent_space(model: FirstStage | Pixels, root: Path) -> None:
+def save_latent_space(model: LatentSpace, root: Path) -> None:
     """Write a model's first stage, or in ``pixels.json`` that it has none."""
     if isinstance(model, Pixels):
         write_config(root / _PIXELS_JSON, model.config)
+    elif isinstance(model, PatchAutoencoder):
+        save_patch_autoencoder(model, root)
     else:
         save_first_stage(model, root)
 
 
-def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
-    """The first stage of a model, or what stands for it in a model of pictures."""
+def save_patch_autoencoder(model: PatchAutoencoder, root: Path) -> None:
+    """Write ``patch_autoencoder/`` below ``root``."""
+    _save_module(model, model.config, root / _AUTOENCODER_FOLDER)
+
+
+def load_latent_space(root: Path, device: str = "cpu") -> LatentSpace:
+    """The first stage of a model or of a run, of either kind, or what stands for it in a model of pictures."""
     if (root / _PIXELS_JSON).is_file():
         return Pixels(read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
+    if (root / _AUTOENCODER_FOLDER).is_dir():
+        return _load_module(PatchAutoencoder, PatchAutoencoderConfig, root / _AUTOENCODER_FOLDER, device)
     return load_first_stage(root, device)
 
 
-def open_latent_space(artifact: Artifact | None, size_px: int, device: str = "cpu") -> FirstStage | Pixels:
+def open_latent_space(artifact: Artifact | None, size_px: int, device: str = "cpu") -> LatentSpace:
     """The first stage of a training, or pictures of ``size_px`` where there is none."""
-    return Pixels(PixelsConfig(size_px=size_px)) if artifact is None else load_first_stage(artifact.root, device)
+    return Pixels(PixelsConfig(size_px=size_px)) if artifact is None else load_latent_space(artifact.root, device)
 
 
-def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> None:
+def require_latents(space: LatentSpace, channels: int, size: int) -> None:
     """Raises ``BadInputError`` unless latents are what a network takes: ``channels`` at ``size`` px."""
     have = (space.config.folded_latent_channels, space.config.latent_size)
     if have != (channels, size):

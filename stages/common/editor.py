@@ -28,8 +28,8 @@ from stages.models.bound import bound_x0
 from stages.models.classifier_guidance import classifier_guidance
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
-from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
+from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import Estimate, ForwardProcess, forward_process
 from stages.models.sampler_names import SamplerName
@@ -47,7 +47,7 @@ class EditedBatch(NamedTuple):
 class Editor:
     """Everything that one edit needs. Pictures are aligned RGB faces (B, 3, ``size_px``, ``size_px``) in -1..1."""
 
-    first_stage: FirstStage | Pixels
+    first_stage: LatentSpace
     denoiser: Denoiser
     classifier: EmotionClassifier | None
     process: ForwardProcess

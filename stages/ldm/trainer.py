@@ -20,7 +20,8 @@ from stages.ldm.config import LdmConfig
 from stages.ldm.objective import Objective
 from stages.ldm.preview import sample_grid
 from stages.models.denoiser import Denoiser
-from stages.models.first_stage import FirstStage, Pixels
+from stages.models.first_stage import Pixels
+from stages.models.latent_space import LatentSpace
 
 _VALIDATION_LIMIT = 512
 _VALIDATION_SEED = 1
@@ -36,7 +37,7 @@ class LdmTrainer:
     def __init__(
         self,
         denoiser: Denoiser,
-        first_stage: FirstStage | Pixels,
+        first_stage: LatentSpace,
         config: LdmConfig,
         train: Split,
         val: Split,
