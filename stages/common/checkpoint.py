@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from diffusers import DDIMScheduler, UNet2DConditionModel, VQModel
 from pydantic import BaseModel, ConfigDict
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch import nn
 
 from stages.common.errors import BadInputError
+from stages.common.face.basis import ExpressionBasis
 from stages.common.manifest import Artifact
 from stages.common.model_files import (
     ConfigT,
@@ -36,6 +40,9 @@ _DENOISER_JSON = "denoiser.json"
 _INFO_JSON = "model.json"
 _AUTOENCODER_FOLDER = "patch_autoencoder"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
+_EXPRESSION_EMBEDDING_FILE = "expression_embedding.safetensors"
+_BASIS_ARRAYS = ("mean_P3", "basis_KP3", "usual_K", "rest_K")
+_BASIS_FILE = "expression_basis.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
 
@@ -122,6 +129,8 @@ def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, ro
     save_network(model.unet, root / "unet")
     save_schedule(schedule, root)
     save_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
+    if model.expression_embedding is not None:
+        save_weights(model.expression_embedding, root / _EXPRESSION_EMBEDDING_FILE)
     write_config(root / _DENOISER_JSON, model.config)
     save_model_info(info, root)
 
@@ -131,7 +140,25 @@ def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     config = read_config(root / _DENOISER_JSON, DenoiserConfig)
     model = Denoiser(config, load_network(UNet2DConditionModel, root / "unet"))
     load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
+    if model.expression_embedding is not None:
+        load_weights(model.expression_embedding, root / _EXPRESSION_EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
+
+
+def save_basis(basis: ExpressionBasis, root: Path) -> None:
+    """Write ``expression_basis.safetensors``, in half precision."""
+    arrays = {name: getattr(basis, name).astype(np.float16) for name in _BASIS_ARRAYS}
+    save_file(arrays, root / _BASIS_FILE, {"size_px": str(basis.size_px)})
+
+
+def load_basis(root: Path) -> ExpressionBasis | None:
+    """Read what ``save_basis`` wrote; None where a model has none."""
+    path = root / _BASIS_FILE
+    if not path.is_file():
+        return None
+    with readable(path), safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name).astype(np.float32) for name in _BASIS_ARRAYS}
+        return ExpressionBasis(**arrays, size_px=int(file.metadata()["size_px"]))
 
 
 def save_schedule(schedule: ScheduleConfig, root: Path) -> None:

@@ -212,7 +212,7 @@ class Editor:
             self.process,
             self.denoiser.context(labels.to(self.device)) if context_BD is None else context_BD,
             guidance_scale.to(self.device),
-            negative_context_BD=None if away is None else self.denoiser.context(away.to(self.device)),
+            negative_context=None if away is None else self.denoiser.context(away.to(self.device)),
             guided_levels=method.guided_levels,
         )
 
