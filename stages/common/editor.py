@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stages.common.checkpoint import (
     ModelInfo,
+    load_basis,
     load_denoiser,
     load_emotion_classifier,
     load_latent_space,
@@ -22,10 +23,12 @@ from stages.common.checkpoint import (
 )
 from stages.common.edit_method import THESIS_METHOD, EditMethod
 from stages.common.errors import BadInputError, MissingModelError
+from stages.common.face.basis import ExpressionBasis
 from stages.common.lora import find_base, load_lora_info, merge_lora
 from stages.common.manifest import Artifact, ArtifactKind, read_manifest
 from stages.models.bound import bound_x0
 from stages.models.classifier_guidance import classifier_guidance
+from stages.models.condition import Condition, Context
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.guidance import classifier_free_guidance
@@ -56,6 +59,7 @@ class Editor:
     device: str
     guide: NoisyClassifier | None = None
     guide_id: str | None = None
+    basis: ExpressionBasis | None = None
 
     @property
     def size_px(self) -> int:
@@ -87,8 +91,8 @@ class Editor:
     def edit(
         self,
         images_BCHW: Tensor,
-        source_labels: Tensor,
-        target_labels: Tensor,
+        source: Condition | Tensor,
+        target: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -103,16 +107,14 @@ class Editor:
         latents; ``watch`` is shown the clean pictures that the network sees at each level of the way back.
         """
         z0 = self.encode(images_BCHW)
-        noisy = self.invert(
-            z0, source_labels, strength=strength, steps=steps, guidance_scale=guidance_scale, method=method
-        )
+        noisy = self.invert(z0, source, strength=strength, steps=steps, guidance_scale=guidance_scale, method=method)
         if steady is not None:
             abar = self.process.abar_T[min(strength, len(self.process.abar_T) - 1)]
             eps = (noisy - abar.sqrt() * z0) / (1 - abar).sqrt()
             noisy = abar.sqrt() * z0 + (1 - abar).sqrt() * steady(eps)
         edited = self.resample(
             noisy,
-            target_labels,
+            target,
             strength=strength,
             steps=steps,
             guidance_scale=guidance_scale,
@@ -133,7 +135,7 @@ class Editor:
     def invert(
         self,
         latents_BCHW: Tensor,
-        source_labels: Tensor,
+        source: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -143,14 +145,14 @@ class Editor:
         """The latents at level ``strength`` from which the way back, under the same labels, leads to these."""
         scale = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
         way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
-        predict = self.predict(source_labels, scale, method)
+        predict = self.predict(source, scale, method)
         return way.invert(predict, latents_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
 
     @torch.no_grad()
     def resample(
         self,
         noisy_BCHW: Tensor,
-        target_labels: Tensor,
+        target: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -160,11 +162,11 @@ class Editor:
     ) -> Tensor:
         """Latents at level ``strength`` back to clean ones, under the target labels or ``method.target_weights``."""
         way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
-        context_BD = None
+        mixed = None
         if method.target_weights is not None:
-            context_BD = self.denoiser.mixed_context(method.target_weights.to(self.device))
-        predict = self.predict(target_labels, guidance_scale, method, context_BD)
-        predict = self._guided(predict, target_labels, method.classifier_scale)
+            mixed = self.denoiser.mixed_context(method.target_weights.to(self.device))
+        predict = self.predict(target, guidance_scale, method, mixed)
+        predict = self._guided(predict, target, method.classifier_scale)
         if watch is not None:
             predict = _watched(predict, watch)
         return way.sample(predict, noisy_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
@@ -197,22 +199,28 @@ class Editor:
 
     def predict(
         self,
-        labels: Tensor,
+        condition: Condition | Tensor,
         guidance_scale: Tensor,
         method: EditMethod = THESIS_METHOD,
-        context_BD: Tensor | None = None,
+        context: Context | None = None,
     ) -> Predict:
-        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it.
+        """The denoiser under a condition (labels (B,) alone may stand for one) and a guidance scale for each face (B,).
 
-        ``context_BD`` takes the place of the classes' own contexts.
+        ``context`` takes the place of the condition's own. Guidance leads away from ``method.negative_labels``, or else
+        from the same people with no expression in particular.
         """
-        away = method.negative_labels
+        condition = condition.to(self.device)
+        away: Condition | Tensor | None = None
+        if method.negative_labels is not None:
+            away = method.negative_labels.to(self.device)
+        elif isinstance(condition, Condition):
+            away = condition.without_expression(self.denoiser.null_class)
         return classifier_free_guidance(
             self.denoiser,
             self.process,
-            self.denoiser.context(labels.to(self.device)) if context_BD is None else context_BD,
+            self.denoiser.context(condition) if context is None else context,
             guidance_scale.to(self.device),
-            negative_context=None if away is None else self.denoiser.context(away.to(self.device)),
+            negative_context=None if away is None else self.denoiser.context(away),
             guided_levels=method.guided_levels,
         )
 
@@ -227,9 +235,10 @@ class Editor:
             raise BadInputError(f"{classifier.root} knows another noise schedule", "Train it with the model's schedule")
         return replace(self, guide=guide, guide_id=classifier.manifest.artifact_id)
 
-    def _guided(self, predict: Predict, labels: Tensor, scale: float) -> Predict:
+    def _guided(self, predict: Predict, condition: Condition | Tensor, scale: float) -> Predict:
         if self.guide is None or scale == 0:
             return predict
+        labels = condition if isinstance(condition, Tensor) else condition.labels_B
         return classifier_guidance(predict, self.guide, self.process, labels.to(self.device), scale)
 
 
@@ -258,6 +267,7 @@ def load_editor(root: Path, device: str = "cpu", base: Path | None = None) -> Ed
         info=load_model_info(root),
         artifact_id=manifest.artifact_id,
         device=device,
+        basis=load_basis(root),
     )
 
 
