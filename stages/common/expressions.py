@@ -37,6 +37,10 @@ class Expressions:
         """Which faces (N,) have points and coefficients."""
         return np.isfinite(self.coefficients_NK).all(axis=1)
 
+    def of(self, indices: NDArray[np.int64]) -> Expressions:
+        """Those of some of the faces."""
+        return Expressions(self.points_NP3[indices], self.coefficients_NK[indices], self.identities_ND[indices])
+
 
 def read_expressions(path: Path, keys: list[str]) -> Expressions:
     """The rows of these samples, in this order. Raises ``BadInputError`` where the table is absent or lacks one."""
