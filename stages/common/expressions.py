@@ -35,7 +35,7 @@ class Expressions:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Which faces (N,) have points and coefficients."""
-        return np.isfinite(self.coefficients_NK).all(axis=1)
+        return np.asarray(np.isfinite(self.coefficients_NK).all(axis=1))
 
     def of(self, indices: NDArray[np.int64]) -> Expressions:
         """Those of some of the faces."""

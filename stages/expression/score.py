@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from stages.common.expressions import Expressions
 from stages.common.face.expression import COEFFICIENTS
-from stages.common.face.mesh import TELLING_POINTS, eye_distance_px
+from stages.common.face.mesh import eye_distance_px
 from stages.common.shards import ShardDataset
 from stages.common.tensors import to_model_range
 from stages.common.training.order import even_batches
 from stages.expression.spoil import spoil
 from stages.models.expression_network import ExpressionNetwork
+from stages.models.telling_points import TELLING_POINTS
 
 Floats = NDArray[np.float32]
 _BATCH = 64
@@ -62,7 +63,7 @@ def _predict(model: ExpressionNetwork, parts: list[NDArray[np.uint8]], device: s
 
 def points_error_percent(found: Predictions, known: Expressions) -> Floats:
     """Each face's mean distance (N,) of its points in the plane, in percent of the distance between the pupils."""
-    return points_errors_percent(found, known).mean(axis=1)
+    return np.asarray(points_errors_percent(found, known).mean(axis=1), np.float32)
 
 
 def points_errors_percent(found: Predictions, known: Expressions) -> Floats:
@@ -75,7 +76,8 @@ def correlations(found: Floats, known: Floats) -> Floats:
     """Pearson's correlation (K,) of the columns of two (N, K) arrays; 0 where a column does not vary."""
     a, b = (values.astype(np.float64) - values.mean(axis=0, dtype=np.float64) for values in (found, known))
     spread = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    return np.divide((a * b).sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 1e-12).astype(np.float32)
+    agreement = np.divide((a * b).sum(axis=0), spread, out=np.zeros_like(spread), where=spread > 1e-12)
+    return np.asarray(agreement, np.float32)
 
 
 def measure(found: Predictions, spoiled: Predictions, known: Expressions) -> dict[str, float]:

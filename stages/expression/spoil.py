@@ -74,6 +74,6 @@ def _texture(face: Picture, random: Random) -> Picture:
     if random.random() < 0.3:
         return np.asarray(random.integers(0, 256, face.shape), np.uint8)
     rolls = random.integers(0, size, size)
-    turned = face.swapaxes(0, 1) if random.random() < 0.5 else face
-    rolled = turned[np.arange(size)[:, None], (np.arange(size)[None] + rolls[:, None]) % size]
+    rows, columns = np.arange(size)[:, None], (np.arange(size)[None] + rolls[:, None]) % size
+    rolled = face[rows, columns]
     return np.ascontiguousarray(rolled.swapaxes(0, 1) if random.random() < 0.5 else rolled)

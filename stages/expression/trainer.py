@@ -24,7 +24,6 @@ from stages.common.face.expression import (
     RIGHT_IRIS,
     Expression,
 )
-from stages.common.face.mesh import TELLING_POINTS
 from stages.common.shards import ShardDataset
 from stages.common.tensors import to_model_range
 from stages.common.training.lookahead import Lookahead
@@ -35,6 +34,7 @@ from stages.expression.config import ExpressionConfig
 from stages.expression.score import measure, predict, predict_spoiled
 from stages.expression.spoil import spoil
 from stages.models.expression_network import ExpressionNetwork
+from stages.models.telling_points import TELLING_POINTS
 
 _STRONGEST = 8
 """Expressions this many deviations from the mean, or more, count as equally strong."""

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from stages.common.face.expression import COEFFICIENTS, POINT_COUNT
-from stages.common.face.mesh import TELLING_POINTS
+from stages.models.telling_points import TELLING_POINTS
 
 
 class ExpressionNetworkConfig(BaseModel):
@@ -28,6 +27,10 @@ class ExpressionNetworkConfig(BaseModel):
     """The side to which a crop is resized; a multiple of two to the number of ``channels``."""
     channels: tuple[int, ...] = (16, 24, 48, 96, 160)
     """Features after each halving of the resolution."""
+    points: int = 478
+    """Points of a face."""
+    coefficients: int = 51
+    """Coefficients of an expression."""
     features: int = 192
     """Size of the description of a face from which points, confidence and a part of the coefficients are read."""
     hidden: tuple[int, ...] = (256, 128)
@@ -69,14 +72,14 @@ class ExpressionNetwork(nn.Module):
         self.describe = nn.Sequential(
             nn.Flatten(), nn.Linear(widths[-1] * side * side, config.features), nn.BatchNorm1d(config.features)
         )
-        self.shape = nn.Linear(config.features, 3 * POINT_COUNT)
-        self.from_features = nn.Linear(config.features, len(COEFFICIENTS))
-        self.from_points = _perceptron(2 * len(TELLING_POINTS), config.hidden, len(COEFFICIENTS))
+        self.shape = nn.Linear(config.features, 3 * config.points)
+        self.from_features = nn.Linear(config.features, config.coefficients)
+        self.from_points = _perceptron(2 * len(TELLING_POINTS), config.hidden, config.coefficients)
         self.certainty = nn.Linear(config.features, 1)
         nn.init.zeros_(self.from_features.weight)
-        self.register_buffer("mean_shape", torch.zeros(POINT_COUNT, 3))
-        self.register_buffer("coefficient_mean", torch.zeros(len(COEFFICIENTS)))
-        self.register_buffer("coefficient_scale", torch.ones(len(COEFFICIENTS)))
+        self.register_buffer("mean_shape", torch.zeros(config.points, 3))
+        self.register_buffer("coefficient_mean", torch.zeros(config.coefficients))
+        self.register_buffer("coefficient_scale", torch.ones(config.coefficients))
         self.register_buffer("telling", torch.tensor(TELLING_POINTS), persistent=False)
 
     @torch.no_grad()
@@ -105,14 +108,14 @@ class ExpressionNetwork(nn.Module):
         features = self.describe(self.stages(self.stem(x_BCHW)))
         with torch.autocast(x_BCHW.device.type, enabled=False):
             features = features.float()
-            points = self.mean_shape + self.shape(features).unflatten(1, (POINT_COUNT, 3))
+            points = self.mean_shape + self.shape(features).unflatten(1, (self.config.points, 3))
             standard = self.from_points(self._normalise(points)) + self.from_features(features)
             logits = self.certainty(features).squeeze(1)
         return RawMeasured(points, self.coefficient_mean + self.coefficient_scale * standard, logits)
 
     def coefficients_of_points(self, points_BP3: Tensor) -> Tensor:
         """What coefficients (B, K), not clamped, the teacher would give these points, of any size and place."""
-        standard = self.from_points(self._normalise(points_BP3.float()))
+        standard: Tensor = self.from_points(self._normalise(points_BP3.float()))
         return self.coefficient_mean + self.coefficient_scale * standard
 
     def _normalise(self, points_BP3: Tensor) -> Tensor:

@@ -1,33 +1,12 @@
-"""The mesh of 478 points: which points swap places in a mirror, and which ones say what a face does."""
+"""The mesh of 478 points: which ones swap places in a mirror, and how large a face is."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.face.expression import (
-    INNER_LIPS,
-    LEFT_BROW,
-    LEFT_EYE,
-    LEFT_IRIS,
-    OUTER_LIPS,
-    OVAL,
-    RIGHT_BROW,
-    RIGHT_EYE,
-    RIGHT_IRIS,
-    mirrored_names,
-)
+from stages.common.face.expression import LEFT_IRIS, RIGHT_IRIS, mirrored_names
 
-NOSE_RIDGE = (8, 168, 6, 197, 195, 5, 4, 1)
-TELLING_POINTS = tuple(
-    sorted(
-        {
-            *(*OVAL, *OUTER_LIPS, *INNER_LIPS, *RIGHT_EYE, *LEFT_EYE, *RIGHT_IRIS, *LEFT_IRIS),
-            *(*RIGHT_BROW, *LEFT_BROW, *NOSE_RIDGE),
-        }
-    )
-)
-"""The 146 points from which the teacher computes its coefficients, in ascending order."""
 RIGHT_PUPIL, LEFT_PUPIL = RIGHT_IRIS[0], LEFT_IRIS[0]
 
 # Nearest neighbours between the mean shape of LFW's near-frontal training faces and its mirror image: an involution
