@@ -48,7 +48,9 @@ class ExpressionConfig(StageConfig):
     """Weight of the points' mean distance in pixels."""
     coefficients_weight: float = Field(default=1.0, ge=0)
     """Weight of the coefficients' error in units of their spread."""
-    exact_weight: float = Field(default=0.5, ge=0)
+    exact_weight: float = Field(default=1.0, ge=0)
     """Weight of that error where the network is given the teacher's own points."""
+    exact_faces: int = Field(default=8, ge=1)
+    """How many faces' points it is given for each picture that it sees."""
     confidence_weight: float = Field(default=0.2, ge=0)
     """Weight of telling faces from spoiled crops."""

@@ -24,6 +24,7 @@ from stages.common.face.expression import (
     RIGHT_IRIS,
     Expression,
 )
+from stages.common.face.mesh import mirror_coefficients, mirror_points
 from stages.common.shards import ShardDataset
 from stages.common.tensors import to_model_range
 from stages.common.training.lookahead import Lookahead
@@ -84,6 +85,8 @@ class ExpressionTrainer:
         self.size_px = model.config.size_px
         strengths = strength_classes(self.train_faces.known.coefficients_NK)
         self.order = SampleOrder(strengths, config.loop.batch_size, seed, config.strength_balance)
+        points_per_step = config.loop.batch_size * config.exact_faces
+        self.exact_order = SampleOrder(strengths, points_per_step, seed + 1, config.strength_balance)
         self.own = range(config.loop.batch_size)[stepper.own(config.loop.batch_size)]
         self.read = Lookahead(self._read, workers)
         self.weights = point_weights().to(stepper.device)
@@ -126,7 +129,19 @@ class ExpressionTrainer:
             "points": torch.from_numpy(np.stack([known.points_P3 for _, known, _ in drawn])),
             "coefficients": torch.from_numpy(np.stack([known.coefficients_K for _, known, _ in drawn])),
             "seen": torch.tensor([seen for _, _, seen in drawn]),
+            **self._read_exact(step),
         }
+
+    def _read_exact(self, step: int) -> Draws:
+        """The teacher's points (B, E, P, 3), at any size and place, and coefficients (B, E, K); half are mirrored."""
+        known, width = self.train_faces.known, self.size_px
+        numbers = self.exact_order.indices(step).reshape(self.config.loop.batch_size, -1)[list(self.own)]
+        points, coefficients = known.points_NP3[numbers], known.coefficients_NK[numbers]
+        points[:, ::2], coefficients[:, ::2] = (
+            mirror_points(points[:, ::2], width),
+            mirror_coefficients(coefficients[:, ::2]),
+        )
+        return {"exact_points": torch.from_numpy(points), "exact_coefficients": torch.from_numpy(coefficients)}
 
     def _draw(self, step: int, number: int) -> tuple[NDArray[np.uint8], Expression, bool]:
         random = np.random.default_rng([self.seed, step, number])
@@ -138,12 +153,12 @@ class ExpressionTrainer:
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         on, config = self.stepper.to_device(draws), self.config
         x = on["x"].contiguous(memory_format=torch.channels_last)
-        points, coefficients, logits, exact = self.network(x, on["points"])
+        points, coefficients, logits, exact = self.network(x, on["exact_points"].flatten(0, 1))
         seen = on["seen"].float()
         apart = (points - on["points"]).abs() * self.weights
         scale = self.model.coefficient_scale
         off = F.smooth_l1_loss(coefficients / scale, on["coefficients"] / scale, reduction="none").mean(dim=1)
-        off_exact = F.smooth_l1_loss(exact / scale, on["coefficients"] / scale)
+        off_exact = F.smooth_l1_loss(exact / scale, on["exact_coefficients"].flatten(0, 1) / scale)
         shown = {
             "points": _mean_seen(apart.mean(dim=(1, 2)), seen),
             "coefficients": _mean_seen(off, seen),

@@ -1,7 +1,8 @@
 """The student of expressions: an aligned crop to 478 points, 51 coefficients and a confidence.
 
-The teacher's coefficients are a function of 146 of its points, so the network has that function as a part of its own,
-``coefficients_of_points``, and adds to it what the picture itself shows.
+The teacher's coefficients are a function of 146 of its points. The network learns that function as a part of its own,
+``coefficients_of_points``; for a picture, whose points it can only estimate, it reads the coefficients from what that
+function makes of them together with what the picture shows.
 Shapes: P = 478 points, K = 51 coefficients, T = 146 telling points.
 """
 
@@ -73,10 +74,13 @@ class ExpressionNetwork(nn.Module):
             nn.Flatten(), nn.Linear(widths[-1] * side * side, config.features), nn.BatchNorm1d(config.features)
         )
         self.shape = nn.Linear(config.features, 3 * config.points)
-        self.from_features = nn.Linear(config.features, config.coefficients)
-        self.from_points = _perceptron(2 * len(TELLING_POINTS), config.hidden, config.coefficients)
+        self.interpret = _perceptron(2 * len(TELLING_POINTS), *config.hidden)
+        self.from_points = nn.Linear(config.hidden[-1], config.coefficients)
+        joined = config.hidden[-1] + config.features
+        self.from_both = nn.Sequential(
+            _perceptron(joined, config.hidden[-1]), nn.Linear(config.hidden[-1], config.coefficients)
+        )
         self.certainty = nn.Linear(config.features, 1)
-        nn.init.zeros_(self.from_features.weight)
         self.register_buffer("mean_shape", torch.zeros(config.points, 3))
         self.register_buffer("coefficient_mean", torch.zeros(config.coefficients))
         self.register_buffer("coefficient_scale", torch.ones(config.coefficients))
@@ -109,13 +113,14 @@ class ExpressionNetwork(nn.Module):
         with torch.autocast(x_BCHW.device.type, enabled=False):
             features = features.float()
             points = self.mean_shape + self.shape(features).unflatten(1, (self.config.points, 3))
-            standard = self.from_points(self._normalise(points)) + self.from_features(features)
+            interpreted = self.interpret(self._normalise(points))
+            standard = self.from_both(torch.cat([interpreted, features], dim=1))
             logits = self.certainty(features).squeeze(1)
         return RawMeasured(points, self.coefficient_mean + self.coefficient_scale * standard, logits)
 
     def coefficients_of_points(self, points_BP3: Tensor) -> Tensor:
         """What coefficients (B, K), not clamped, the teacher would give these points, of any size and place."""
-        standard: Tensor = self.from_points(self._normalise(points_BP3.float()))
+        standard: Tensor = self.from_points(self.interpret(self._normalise(points_BP3.float())))
         return self.coefficient_mean + self.coefficient_scale * standard
 
     def _normalise(self, points_BP3: Tensor) -> Tensor:
@@ -153,8 +158,8 @@ def _halving(narrow: int, wide: int) -> list[nn.Module]:
     return [nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
 
 
-def _perceptron(inputs: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
+def _perceptron(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for a, b in itertools.pairwise((inputs, *hidden)):
+    for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Linear(hidden[-1], outputs))
+    return nn.Sequential(*layers)

@@ -39,15 +39,15 @@ MIRRORED_POINTS = (
 
 
 def mirror_points(points_P3: NDArray[np.float32], width_px: int) -> NDArray[np.float32]:
-    """The points of the mirrored picture, whose pixels' centres are whole."""
-    mirrored = points_P3[list(MIRRORED_POINTS)]
-    mirrored[:, 0] = width_px - 1 - mirrored[:, 0]
+    """The points (..., 478, 3) of mirrored pictures, whose pixels' centres are whole."""
+    mirrored = points_P3[..., list(MIRRORED_POINTS), :]
+    mirrored[..., 0] = width_px - 1 - mirrored[..., 0]
     return mirrored
 
 
 def mirror_coefficients(coefficients_K: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The coefficients of the mirrored face."""
-    return coefficients_K[list(mirrored_names())]
+    """The coefficients (..., 51) of mirrored faces."""
+    return coefficients_K[..., list(mirrored_names())]
 
 
 def eye_distance_px(points_NP3: NDArray[np.float32]) -> NDArray[np.float32]:
