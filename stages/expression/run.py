@@ -21,7 +21,8 @@ from stages.models.expression_network import ExpressionNetwork
 
 def run(config: ExpressionConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Train to the end of the schedule; unless ``loop.select`` says so, the validation split is only looked at."""
-    train, val = (known_faces(ShardDataset(inputs["data"], split)) for split in ("train", "val"))
+    splits = [ShardDataset(inputs["data"], split) for split in ("train", "val")]
+    train, val = map(known_faces, splits)
     torch.manual_seed(context.seed)
     model = ExpressionNetwork(config.network)
     _begin_at_mean(model, train)
