@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +94,7 @@ def measure(found: Predictions, spoiled: Predictions, known: Expressions) -> dic
     }
 
 
-def describe_coefficients(found: Predictions, known: Expressions) -> dict[str, Mapping[str, Any]]:
+def describe_coefficients(found: Predictions, known: Expressions) -> dict[str, dict[str, float]]:
     """For each coefficient its correlation, mean error, and how far the teacher's values reach (97th percentile)."""
     agreement = correlations(found.coefficients_NK, known.coefficients_NK)
     errors = np.abs(found.coefficients_NK - known.coefficients_NK).mean(axis=0)

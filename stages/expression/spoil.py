@@ -73,7 +73,7 @@ def _texture(face: Picture, random: Random) -> Picture:
     size = face.shape[0]
     if random.random() < 0.3:
         return np.asarray(random.integers(0, 256, face.shape), np.uint8)
-    rolls = random.integers(0, size, size)
+    rolls = random.integers(0, size, (size,))
     rows, columns = np.arange(size)[:, None], (np.arange(size)[None] + rolls[:, None]) % size
     rolled = face[rows, columns]
     return np.ascontiguousarray(rolled.swapaxes(0, 1) if random.random() < 0.5 else rolled)
