@@ -23,6 +23,7 @@ _SPECS = {
     "vqgan": "vqgan.run:VQGAN",
     "autoencoder": "autoencoder.run:AUTOENCODER",
     "emotion": "emotion.run:EMOTION",
+    "expression": "expression.run:EXPRESSION",
     "classifier": "classifier.run:CLASSIFIER",
     "ldm": "ldm.run:LDM",
     "bundle": "bundle.run:BUNDLE",

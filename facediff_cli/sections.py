@@ -16,6 +16,7 @@ _CONFIGS = {
     "autoencoder": "autoencoder:AutoencoderConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
+    "expression": "expression:ExpressionConfig",
     "finetune": "finetune:FinetuneConfig",
     "bundle": "bundle:BundleConfig",
     "edit": "edit:EditConfig",

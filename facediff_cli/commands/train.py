@@ -1,4 +1,4 @@
-"""``facediff train``: the first stage, the latent diffusion model, the emotion classifier, and the talking face."""
+"""``facediff train``: the image models, the classifiers, the expression network, and the talking face."""
 
 from __future__ import annotations
 
@@ -139,6 +139,28 @@ def emotion(
     from stages.emotion.run import EMOTION
 
     train(EMOTION, {"data": load_input(data, "shards")}, out, how)
+
+
+@app.command()
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
+def expression(
+    how: TrainingOptions,
+    data: DataOption,
+    out: OutFolderOption,
+) -> None:
+    """Train the expression network: a face's points and coefficients, as a far larger teacher measured them.
+
+    The faces must have been made by `preprocess ... --expression`.
+
+    **Examples**
+
+    * `facediff train expression --data runs/shards --out runs/expression`
+
+    * `facediff train expression --data runs/shards --out runs/expression --set loop.steps=500`
+    """
+    from stages.expression.run import EXPRESSION
+
+    train(EXPRESSION, {"data": load_input(data, "shards")}, out, how)
 
 
 @app.command()

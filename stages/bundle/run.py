@@ -1,4 +1,4 @@
-"""Join a latent diffusion model and an emotion classifier in one folder of half-precision weights: a release."""
+"""Join a latent diffusion model and its helpers in one folder of half-precision weights: a release."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from stages.bundle.config import BundleConfig
 from stages.common.checkpoint import (
     load_denoiser,
     load_emotion_classifier,
+    load_expression_network,
     load_latent_space,
     load_model_info,
     load_schedule_config,
     save_denoiser,
     save_emotion_classifier,
+    save_expression_network,
     save_latent_space,
 )
 from stages.common.emotions import EMOTIONS
@@ -34,7 +36,12 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     classifier = load_emotion_classifier(emotion.root)
     assert classifier is not None, "an emotion artifact holds a classifier"
     save_emotion_classifier(classifier.half(), context.out)
-    metrics = {"ldm": dict(ldm.manifest.metrics), "emotion": dict(emotion.manifest.metrics)}
+    expression = inputs.get("expression")
+    if expression is not None:
+        network = load_expression_network(expression.root)
+        assert network is not None, "an expression artifact holds a network"
+        save_expression_network(network.half(), context.out)
+    metrics = {role: dict(artifact.manifest.metrics) for role, artifact in inputs.items()}
     return ArtifactDraft(Counts(total=1, ok=1), metrics)
 
 
@@ -54,4 +61,5 @@ BUNDLE = StageSpec(
     {"ldm": ArtifactKind.LATENT_DIFFUSION, "emotion": ArtifactKind.EMOTION_CLASSIFIER},
     ArtifactKind.MODEL,
     run,
+    optional_inputs={"expression": ArtifactKind.EXPRESSION_NETWORK},
 )

@@ -28,6 +28,7 @@ from stages.common.model_files import (
 )
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
+from stages.models.expression_network import ExpressionNetwork, ExpressionNetworkConfig
 from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
 from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
@@ -44,6 +45,7 @@ _EXPRESSION_EMBEDDING_FILE = "expression_embedding.safetensors"
 _BASIS_ARRAYS = ("mean_P3", "basis_KP3", "usual_K", "rest_K")
 _BASIS_FILE = "expression_basis.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
+_EXPRESSION_FOLDER = "expression_network"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -195,6 +197,19 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     if not folder.is_dir():
         return None
     return _load_module(EmotionClassifier, EmotionClassifierConfig, folder, device)
+
+
+def save_expression_network(model: ExpressionNetwork, root: Path) -> None:
+    """Write ``expression_network/`` below ``root``."""
+    _save_module(model, model.config, root / _EXPRESSION_FOLDER)
+
+
+def load_expression_network(root: Path, device: str = "cpu") -> ExpressionNetwork | None:
+    """Read what ``save_expression_network`` wrote, in float32 and eval mode; None where a model comes without one."""
+    folder = root / _EXPRESSION_FOLDER
+    if not folder.is_dir():
+        return None
+    return _load_module(ExpressionNetwork, ExpressionNetworkConfig, folder, device)
 
 
 def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root: Path) -> None:

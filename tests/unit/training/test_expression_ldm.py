@@ -41,7 +41,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    return make_shards(tmp_path_factory.mktemp("shards"), expressions=True)
+    return make_shards(tmp_path_factory.mktemp("shards"), expression=True)
 
 
 @pytest.fixture(scope="module")
