@@ -22,6 +22,7 @@ _SPECS = {
     "shard": "shard.run:SHARD",
     "vqgan": "vqgan.run:VQGAN",
     "emotion": "emotion.run:EMOTION",
+    "upscaler": "upscaler.run:UPSCALER",
     "classifier": "classifier.run:CLASSIFIER",
     "ldm": "ldm.run:LDM",
     "bundle": "bundle.run:BUNDLE",

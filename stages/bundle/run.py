@@ -13,9 +13,11 @@ from stages.common.checkpoint import (
     load_latent_space,
     load_model_info,
     load_schedule_config,
+    load_upscaler,
     save_denoiser,
     save_emotion_classifier,
     save_latent_space,
+    save_upscaler,
 )
 from stages.common.emotions import EMOTIONS
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -35,6 +37,11 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     assert classifier is not None, "an emotion artifact holds a classifier"
     save_emotion_classifier(classifier.half(), context.out)
     metrics = {"ldm": dict(ldm.manifest.metrics), "emotion": dict(emotion.manifest.metrics)}
+    if "upscaler" in inputs:
+        upscaler = load_upscaler(inputs["upscaler"].root)
+        assert upscaler is not None, "an upscaler artifact holds an upscaler"
+        save_upscaler(upscaler.half(), context.out)
+        metrics["upscaler"] = dict(inputs["upscaler"].manifest.metrics)
     return ArtifactDraft(Counts(total=1, ok=1), metrics)
 
 
@@ -52,4 +59,5 @@ BUNDLE = StageSpec(
     {"ldm": ArtifactKind.LATENT_DIFFUSION, "emotion": ArtifactKind.EMOTION_CLASSIFIER},
     ArtifactKind.MODEL,
     run,
+    optional_inputs={"upscaler": ArtifactKind.UPSCALER},
 )

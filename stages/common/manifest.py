@@ -36,6 +36,7 @@ class ArtifactKind(StrEnum):
     EMOTION_CLASSIFIER = "emotion_classifier"
     NOISY_CLASSIFIER = "noisy_classifier"
     LIP_READER = "lip_reader"
+    UPSCALER = "upscaler"
     MODEL = "model"
     LORA = "lora"
     TALKER = "talker"
