@@ -326,8 +326,7 @@ def _fill_mouth(
         return fill_polygon(polygon, shape, max(blur * px, 0.6))
 
     inside = weights_of(lip_share(growth), SEAM)
-    opening = weights_of(0.3, 0.004)
-    ring = np.clip(weights_of(2.2, 0.02) - opening, 0, 1) * (1 - opening)
+    ring = weights_of(2.2, 0.01) * (1 - weights_of(1.25, 0.004))
     mouth = match_light(mouth, around, ring, RING * px)
     mouth = mouth + _grain(view, around, weights_of(1.2, 0.0), mouth.shape)
     moved = moved_hwC.copy()

@@ -28,6 +28,9 @@ SMOOTHING = 0.15
 LEAST_AREA = 0.25
 """The least that the field may shrink an area to; below, it is damped."""
 _DAMPING_ROUNDS = 12
+CLOSING = 0.02
+OVERLAP = 0.25
+"""How much of the lips, from their inner rims on, a closing mouth hides, and the closing (crop sizes) that needs it."""
 _FIXED_OVAL = frozenset({10, 338, 297, 332, 284, 251, 389, 356, 454, 234, 127, 162, 21, 54, 103, 67, 109})
 """The hair line and the temples, where an expression moves nothing."""
 _HALF_FIXED_OVAL = frozenset({323, 361, 93, 132})
@@ -141,6 +144,7 @@ def face_field(
     if weights_P is not None:
         move = move * weights_P[:, None]
     target = source_P2 + move
+    move = move + _overlap(source_P2, target, size_px)
     layers = {}
     for name, without in (("upper", LOWER_LIP), ("lower", UPPER_LIP)):
         layers[name] = _outer_layer(grid, target, move, without)
@@ -153,6 +157,16 @@ def face_field(
         *(layer * reach for layer in (eyes, mouth)),
         target,
     )
+
+
+def _overlap(source_P2: Points, target_P2: Points, size_px: int) -> Points:
+    """What to add to the ways (P, 2) of inner lips that close: the mesh's rims lie a little within the teeth."""
+    closing = (opening_px(source_P2) - max(opening_px(target_P2), 0.0)) / (CLOSING * size_px)
+    extra = np.zeros_like(source_P2)
+    if closing > 0:
+        inner, outer = list(INNER_LIPS), list(OUTER_LIPS)
+        extra[inner] = -OVERLAP * min(closing, 1.0) * (source_P2[outer] - source_P2[inner])
+    return extra
 
 
 def _mobility() -> Floats:

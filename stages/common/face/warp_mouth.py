@@ -23,6 +23,8 @@ SEAM = 0.006
 """Blur of that seam, in crop sizes."""
 RING = 0.05
 LARGEST_LOG_GAIN = 0.35
+LARGEST_LOG_CHROMA = 0.06
+"""Limits of the gains that match the mouth to the skin round it: of all channels together, and of each apart."""
 _BLACK = 0.03
 
 
@@ -63,7 +65,10 @@ def match_light(mouth_hwC: Floats, around_hwC: Floats, ring_hw: Floats, sigma_px
     ratio = np.log((np.clip(around_hwC, 0, 1) + _BLACK) / (np.clip(mouth_hwC, 0, 1) + _BLACK)) * ring_hw[..., None]
     total = cv2.GaussianBlur(ratio.astype(np.float32), (0, 0), sigma_px)
     norm = cv2.GaussianBlur(ring_hw, (0, 0), sigma_px)[..., None]
-    gains = np.clip(total / np.maximum(norm, 1e-4), -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN)
+    gains = total.reshape(mouth_hwC.shape) / np.maximum(norm, 1e-4)
+    luma = gains.mean(axis=2, keepdims=True)
+    chroma = np.clip(gains - luma, -LARGEST_LOG_CHROMA, LARGEST_LOG_CHROMA)
+    gains = np.clip(luma, -LARGEST_LOG_GAIN, LARGEST_LOG_GAIN) + chroma
     return np.asarray((mouth_hwC + _BLACK) * np.exp(gains) - _BLACK, np.float32)
 
 
