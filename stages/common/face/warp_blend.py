@@ -22,6 +22,8 @@ from stages.common.face.similarity import invert_similarity, scale_of, transform
 from stages.common.face.warp import align_face
 from stages.common.face.warp_field import FaceField, Grid, face_field, fit_spline, lip_line
 from stages.common.face.warp_mouth import (
+    closing_share,
+    parted_share,
     RING,
     SEAM,
     fill_polygon,
@@ -43,6 +45,8 @@ CHIN_MARGIN = 0.24
 FEATHER = 0.14
 LID_SEAM = 0.0025
 LIP_SEAM = 0.002
+CREASE = 0.004
+CREASE_DEPTH = 0.38
 """Softness of the edges of lids and of the lips' line, in crop sizes."""
 _STILL_PX = 0.02
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -213,12 +217,16 @@ def _move(view: _Region, field: FaceField, source_P2: Points) -> Floats:
     part = _slices(mouth_box)
     sides = view.pull(upper[part], mouth_box), view.pull(lower[part], mouth_box)
     moved[part] = sides[0] + below[part] * (sides[1] - sides[0])
-    for rim, layer in ((RIGHT_EYE, field.eyes_GG2), (LEFT_EYE, field.eyes_GG2), (INNER_LIPS, field.mouth_GG2)):
-        _open(view, moved, layer, target[list(rim)])
+    for rim in (RIGHT_EYE, LEFT_EYE):
+        _open(view, moved, field.eyes_GG2, target[list(rim)])
+    parted = parted_share(target, view.size_px)
+    if parted > 0:
+        _open(view, moved, field.mouth_GG2, target[list(INNER_LIPS)], parted)
+    _crease(view, moved, target, closing_share(source_P2, target, view.size_px))
     return moved
 
 
-def _open(view: _Region, moved_hwC: Floats, layer_GG2: Floats, rim_N2: Points) -> None:
+def _open(view: _Region, moved_hwC: Floats, layer_GG2: Floats, rim_N2: Points, share: float = 1.0) -> None:
     """Show what lies behind a rim, in place."""
     box = view.box_of(rim_N2, 3)
     part = _slices(box)
@@ -227,7 +235,19 @@ def _open(view: _Region, moved_hwC: Floats, layer_GG2: Floats, rim_N2: Points) -
     weights = fill_polygon(polygon, (box[3] - box[1], box[2] - box[0]), blur_px)[..., None]
     if weights.size and weights.max() > 0:
         behind = view.pull(view.from_grid(layer_GG2, box), box)
-        moved_hwC[part] += weights * (behind - moved_hwC[part])
+        moved_hwC[part] += share * weights * (behind - moved_hwC[part])
+
+
+def _crease(view: _Region, moved_hwC: Floats, target_P2: Points, share: float) -> None:
+    """Darken, in place, the line between lips that have come together: each hides the other's light."""
+    if share <= 0:
+        return
+    box = view.box_of(target_P2[list(INNER_LIPS)], 2)
+    x, y = view.crop_xy(box)
+    line_x, line_y = lip_line(target_P2)
+    off = (y - np.interp(x, line_x, line_y)) / (CREASE * view.size_px)
+    along = np.clip(np.minimum(x - line_x[0], line_x[-1] - x) / (0.02 * view.size_px), 0, 1)
+    moved_hwC[_slices(box)] *= (1 - CREASE_DEPTH * share * along * np.exp(-(off**2)))[..., None].astype(np.float32)
 
 
 def _below_lips(view: _Region, target_P2: Points, box: Box) -> Floats:

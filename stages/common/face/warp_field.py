@@ -29,7 +29,7 @@ LEAST_AREA = 0.25
 """The least that the field may shrink an area to; below, it is damped."""
 _DAMPING_ROUNDS = 12
 CLOSING = 0.02
-OVERLAP = 0.25
+OVERLAP = 0.3
 """How much of the lips, from their inner rims on, a closing mouth hides, and the closing (crop sizes) that needs it."""
 _FIXED_OVAL = frozenset({10, 338, 297, 332, 284, 251, 389, 356, 454, 234, 127, 162, 21, 54, 103, 67, 109})
 """The hair line and the temples, where an expression moves nothing."""

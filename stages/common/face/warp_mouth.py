@@ -16,6 +16,9 @@ Floats = NDArray[np.float32]
 
 GROWTH = (0.004, 0.012)
 """How much the opening must grow, in crop sizes, for some and for all of the mouth to come from the edit."""
+PARTED = (0.006, 0.014)
+CLOSING = (0.01, 0.03)
+"""The same for lips that part at all, and that come together."""
 LIP_SHARE = (0.25, 0.6)
 """How far into the lips the edit's mouth reaches: where the opening grows least, and most."""
 LARGE_GROWTH = 0.05
@@ -35,8 +38,23 @@ def opening_growth(source_P2: Points, target_P2: Points, size_px: int) -> float:
 
 def share_of_edit(growth: float) -> float:
     """How much of the mouth's inside is the edit's, 0..1."""
-    low, high = GROWTH
-    t = min(max((growth - low) / (high - low), 0.0), 1.0)
+    return _smooth(growth, GROWTH)
+
+
+def parted_share(target_P2: Points, size_px: int) -> float:
+    """How much of the photo's own mouth is to be seen between the lips, 0..1: nothing where they all but meet."""
+    return _smooth(opening_px(target_P2) / size_px, PARTED)
+
+
+def closing_share(source_P2: Points, target_P2: Points, size_px: int) -> float:
+    """How much the lips come together that were apart, 0..1."""
+    closing = -opening_growth(source_P2, target_P2, size_px)
+    return _smooth(closing, CLOSING) * (1 - parted_share(target_P2, size_px))
+
+
+def _smooth(value: float, limits: tuple[float, float]) -> float:
+    low, high = limits
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
