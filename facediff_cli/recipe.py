@@ -24,6 +24,7 @@ _SPECS = {
     "autoencoder": "autoencoder.run:AUTOENCODER",
     "emotion": "emotion.run:EMOTION",
     "expression": "expression.run:EXPRESSION",
+    "upscaler": "upscaler.run:UPSCALER",
     "classifier": "classifier.run:CLASSIFIER",
     "ldm": "ldm.run:LDM",
     "bundle": "bundle.run:BUNDLE",

@@ -114,6 +114,9 @@ def bundle(
     expression: Annotated[
         Path | None, typer.Option("--expression", metavar="RUN", help="The folder that `train expression` wrote.")
     ] = None,
+    upscaler: Annotated[
+        Path | None, typer.Option("--upscaler", metavar="RUN", help="The folder that `train upscaler` wrote.")
+    ] = None,
     config: ConfigOption = "mini",
     settings: SetOption = None,
     dry_run: DryRunOption = False,
@@ -137,7 +140,7 @@ def bundle(
         {
             "ldm": load_input(ldm, "latent_diffusion"),
             "emotion": load_input(emotion, "emotion_classifier"),
-            **load_given(expression=(expression, "expression_network")),
+            **load_given(expression=(expression, "expression_network"), upscaler=(upscaler, "upscaler")),
         },
         out,
         dry_run=dry_run,

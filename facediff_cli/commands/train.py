@@ -187,6 +187,32 @@ def classifier(
 
 
 @app.command()
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
+def upscaler(
+    how: TrainingOptions,
+    data: DataOption,
+    out: OutFolderOption,
+    first_stage: Annotated[
+        str, typer.Option("--first-stage", metavar="RUN|MODEL", help="What `train vqgan` wrote, or a model.")
+    ],
+) -> None:
+    """Train the network that enlarges mouths and eyes of edits, on pictures four times as large as its crops.
+
+    **Examples**
+
+    * `facediff preprocess folder portraits --labels people.csv --size 512 --out runs/large`
+
+    * `facediff shard runs/large --out runs/large-shards`
+
+    * `facediff train upscaler --data runs/large-shards --first-stage facediff-mini --out runs/upscaler`
+    """
+    from stages.upscaler.run import UPSCALER
+
+    inputs = {"data": load_input(data, "shards"), **load_init(first_stage, "first_stage", "first_stage")}
+    train(UPSCALER, inputs, out, how)
+
+
+@app.command()
 @takes(TrainingOptions, config=_TALK_PRESET)
 def talk(
     how: TrainingOptions,

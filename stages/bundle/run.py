@@ -14,10 +14,12 @@ from stages.common.checkpoint import (
     load_latent_space,
     load_model_info,
     load_schedule_config,
+    load_upscaler,
     save_denoiser,
     save_emotion_classifier,
     save_expression_network,
     save_latent_space,
+    save_upscaler,
 )
 from stages.common.emotions import EMOTIONS
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -41,6 +43,10 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
         network = load_expression_network(expression.root)
         assert network is not None, "an expression artifact holds a network"
         save_expression_network(network.half(), context.out)
+    if "upscaler" in inputs:
+        upscaler = load_upscaler(inputs["upscaler"].root)
+        assert upscaler is not None, "an upscaler artifact holds an upscaler"
+        save_upscaler(upscaler.half(), context.out)
     metrics = {role: dict(artifact.manifest.metrics) for role, artifact in inputs.items()}
     return ArtifactDraft(Counts(total=1, ok=1), metrics)
 
@@ -61,5 +67,5 @@ BUNDLE = StageSpec(
     {"ldm": ArtifactKind.LATENT_DIFFUSION, "emotion": ArtifactKind.EMOTION_CLASSIFIER},
     ArtifactKind.MODEL,
     run,
-    optional_inputs={"expression": ArtifactKind.EXPRESSION_NETWORK},
+    optional_inputs={"expression": ArtifactKind.EXPRESSION_NETWORK, "upscaler": ArtifactKind.UPSCALER},
 )

@@ -34,6 +34,7 @@ from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from stages.models.patch_autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from stages.models.schedule import ScheduleConfig, build_scheduler
+from stages.models.upscaler import Upscaler, UpscalerConfig
 
 _FIRST_STAGE_JSON = "first_stage.json"
 _PIXELS_JSON = "pixels.json"
@@ -47,6 +48,7 @@ _BASIS_FILE = "expression_basis.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
 _EXPRESSION_FOLDER = "expression_network"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
+_UPSCALER_FOLDER = "upscaler"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -221,6 +223,17 @@ def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root
 def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
     """Read what ``save_noisy_classifier`` wrote, in float32 and eval mode."""
     return _load_module(NoisyClassifier, NoisyClassifierConfig, root / _NOISY_CLASSIFIER_FOLDER, device)
+
+
+def save_upscaler(model: Upscaler, root: Path) -> None:
+    """Write ``upscaler/`` below ``root``."""
+    _save_module(model, model.config, root / _UPSCALER_FOLDER)
+
+
+def load_upscaler(root: Path, device: str = "cpu") -> Upscaler | None:
+    """Read what ``save_upscaler`` wrote, in float32 and eval mode; None where a model comes without one."""
+    folder = root / _UPSCALER_FOLDER
+    return _load_module(Upscaler, UpscalerConfig, folder, device) if folder.is_dir() else None
 
 
 def _save_module(module: nn.Module, config: BaseModel, folder: Path) -> None:

@@ -37,6 +37,7 @@ class ArtifactKind(StrEnum):
     NOISY_CLASSIFIER = "noisy_classifier"
     EXPRESSION_NETWORK = "expression_network"
     LIP_READER = "lip_reader"
+    UPSCALER = "upscaler"
     MODEL = "model"
     LORA = "lora"
     TALKER = "talker"

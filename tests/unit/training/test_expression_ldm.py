@@ -129,6 +129,8 @@ def test_dropped_parts_are_unknown_and_others_untouched(shards):
 
 def test_a_face_without_expression_is_told_as_unknown(shards):
     faces = conditions(shards, "test")
+    faces.expressions.coefficients_NK[0] = np.nan
+    faces.expressions.points_NP3[0] = np.nan
     parts = faces.batch(np.arange(len(faces)), np.zeros(len(faces), bool))
     unknown = parts["coefficients"].isnan().all(dim=1)
     assert unknown.sum() == 1
