@@ -31,6 +31,7 @@ from stages.ldm.balance import appearance_weights, expression_weights
 from stages.ldm.conditions import FaceConditions
 from stages.ldm.config import LdmConfig
 from stages.ldm.trainer import LdmTrainer
+from stages.models.condition import UNHEARD
 from stages.models.denoiser import Denoiser, DenoiserConfig, build_denoiser
 
 
@@ -104,7 +105,8 @@ def _initial_denoiser(config: DenoiserConfig, init: Artifact | None, basis: Expr
     if init is None:
         denoiser = build_denoiser(config)
         if basis is not None and denoiser.expression_embedding is not None:
-            denoiser.expression_embedding.usual_K.copy_(torch.from_numpy(basis.usual_K))
+            usual_K = np.where(basis.heard_K, basis.usual_K, UNHEARD)
+            denoiser.expression_embedding.usual_K.copy_(torch.from_numpy(usual_K))
         return denoiser
     denoiser = load_denoiser(init.root).requires_grad_(True)
     require_same_network(config, denoiser.config, init)

@@ -17,6 +17,9 @@ COEFFICIENT_TOKENS = 4
 COEFFICIENT_LIMIT = 1.5
 """Coefficients beyond this many times what is usual are taken as this much."""
 
+UNHEARD = 6e4
+"""What is "usual" of a coefficient that training never shows: whatever is said of it, the network hears about zero."""
+
 
 class Condition(NamedTuple):
     """What is known of B faces; a part is None, or a row of it unknown, where nothing is.

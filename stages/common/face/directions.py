@@ -75,7 +75,6 @@ _CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
 }
 """Valence and arousal of each emotion, -1..1."""
 _KEPT = ("eyeLook", "eyeBlink")
-"""Coefficients that no emotion changes: where somebody looks, and whether the eyes are shut."""
 
 
 def emotion_direction(emotion: str) -> Floats:
@@ -122,8 +121,12 @@ def coefficient_names(name: str) -> tuple[str, ...]:
 
 def rested(own_K: Floats, rest_K: Floats) -> Floats:
     """A face's coefficients (K,) when its expression is taken away; gaze and blink stay."""
-    kept = np.array([name.startswith(_KEPT) for name in COEFFICIENTS])
-    return np.asarray(np.where(kept, own_K, np.minimum(own_K, rest_K)), np.float32)
+    return np.asarray(np.where(gaze_or_blink(), own_K, np.minimum(own_K, rest_K)), np.float32)
+
+
+def gaze_or_blink() -> NDArray[np.bool_]:
+    """Which coefficients (K,) say where somebody looks and whether the eyes are shut: no emotion changes them."""
+    return np.array([name.startswith(_KEPT) for name in COEFFICIENTS])
 
 
 def _vector(parts: Mapping[str, float]) -> Floats:

@@ -9,7 +9,6 @@ Shapes: H, W pixels of the photo's upright view; h, w of the mask's region; S cr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -22,16 +21,16 @@ from stages.common.face.similarity import invert_similarity, scale_of, transform
 from stages.common.face.warp import align_face
 from stages.common.face.warp_field import FaceField, Grid, face_field, fit_spline, lip_line
 from stages.common.face.warp_mouth import (
-    closing_share,
-    parted_share,
     RING,
     SEAM,
+    closing_share,
     fill_polygon,
     grain_sigma,
     lip_share,
     match_light,
     mouth_polygon,
     opening_growth,
+    parted_share,
     share_of_edit,
 )
 from stages.common.face.warp_shading import apply_gains, shading
