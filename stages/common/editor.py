@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.common.checkpoint import (
@@ -15,28 +17,36 @@ from stages.common.checkpoint import (
     load_basis,
     load_denoiser,
     load_emotion_classifier,
+    load_expression_network,
     load_latent_space,
     load_model_info,
     load_noisy_classifier,
     load_schedule_config,
+    load_upscaler,
     require_latents,
 )
 from stages.common.edit_method import THESIS_METHOD, EditMethod
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.face.basis import ExpressionBasis
+from stages.common.face.embedder import face_embedder
+from stages.common.face.expression import Expression
+from stages.common.face.student import ExpressionStudent
 from stages.common.lora import find_base, load_lora_info, merge_lora
 from stages.common.manifest import Artifact, ArtifactKind, read_manifest
+from stages.common.tensors import from_model_range
 from stages.models.bound import bound_x0
 from stages.models.classifier_guidance import classifier_guidance
 from stages.models.condition import Condition, Context
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
+from stages.models.expression_network import ExpressionNetwork
 from stages.models.guidance import classifier_free_guidance
 from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import Estimate, ForwardProcess, forward_process
 from stages.models.sampler_names import SamplerName
 from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
+from stages.models.upscaler import Upscaler
 
 
 class EditedBatch(NamedTuple):
@@ -59,7 +69,9 @@ class Editor:
     device: str
     guide: NoisyClassifier | None = None
     guide_id: str | None = None
-    basis: ExpressionBasis | None = None
+    expression_basis: ExpressionBasis | None = None
+    expression_network: ExpressionNetwork | None = None
+    upscaler: Upscaler | None = None
 
     @property
     def size_px(self) -> int:
@@ -78,6 +90,38 @@ class Editor:
     @property
     def recommended_guidance(self) -> Mapping[str, float]:
         return self.info.recommended_guidance
+
+    @property
+    def hears_expression(self) -> bool:
+        """Whether faces are edited by coefficients, identity and geometry, not by labels alone."""
+        return self.denoiser.config.hears_expression and None not in (self.expression_basis, self.expression_network)
+
+    @property
+    def basis(self) -> ExpressionBasis:
+        """Raises ``MissingModelError`` where the model does not hear expressions."""
+        if self.expression_basis is None:
+            raise MissingModelError("this model knows emotions by their labels alone", "Use facediff-mini")
+        return self.expression_basis
+
+    def measure(self, images_BCHW: Tensor) -> list[Expression]:
+        """The expressions of aligned faces in -1..1, points in their pixels. Raises ``MissingModelError``."""
+        if self.expression_network is None:
+            raise MissingModelError("this model does not measure expressions", "Use facediff-mini")
+        student = ExpressionStudent(self.expression_network, self.device)
+        return student.of_crops(list(from_model_range(images_BCHW)))
+
+    def embed(self, images_BCHW: Tensor) -> NDArray[np.float32]:
+        """Who aligned faces in -1..1 are: embeddings (B, 128)."""
+        embedder = face_embedder()
+        return np.stack([embedder.of_crop(crop_SS3) for crop_SS3 in from_model_range(images_BCHW)])
+
+    @torch.no_grad()
+    def enlarge(self, crop_SSC: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A crop (S, S, 3) in -1..1 in finer pixels, (F S, F S, 3); the same where the model has no upscaler."""
+        if self.upscaler is None:
+            return crop_SSC
+        x = torch.from_numpy(np.ascontiguousarray(crop_SSC)).permute(2, 0, 1)[None].to(self.device)
+        return np.asarray(self.upscaler(x)[0].permute(1, 2, 0).float().cpu().numpy())
 
     @torch.no_grad()
     def classify(self, images_BCHW: Tensor) -> Tensor:
@@ -267,7 +311,9 @@ def load_editor(root: Path, device: str = "cpu", base: Path | None = None) -> Ed
         info=load_model_info(root),
         artifact_id=manifest.artifact_id,
         device=device,
-        basis=load_basis(root),
+        expression_basis=load_basis(root),
+        expression_network=load_expression_network(root, device),
+        upscaler=load_upscaler(root, device),
     )
 
 

@@ -10,10 +10,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from stages.common.config import StageConfig, set_field
 from stages.common.emotions import format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
-from stages.common.face.blend import BlendMode
 from stages.common.face.directions import coefficient_names, unit_direction
 from stages.models.sampler_names import RoundTripName
 
+BlendMode = Literal["warp", "delta", "paste"]
 _LONGEST_NAME = 60
 
 
@@ -62,7 +62,9 @@ class EditConfig(StageConfig):
     guided_levels: tuple[int, int] | None = None
     negative: str = "null"
     classifier_scale: float = Field(default=0.0, ge=0)
-    blend: BlendMode = "delta"
+    blend: BlendMode = "warp"
+    """"warp" moves the photo's own pixels (models that know labels alone: "delta"), "delta" adds the change of the crop
+    to them, "paste" replaces them."""
     face: Literal["largest", "all"] | int = "largest"
     crop_only: bool = False
     progressive: bool = False

@@ -34,7 +34,8 @@ class Condition(NamedTuple):
     geometry_BGSS: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Condition:
-        return Condition(*(None if part is None else part.to(device) for part in self))
+        parts = (None if part is None else part.to(device) for part in self[1:])
+        return Condition(self.labels_B.to(device), *parts)
 
     def without_expression(self, null_class: int) -> Condition:
         """The same people, with no expression in particular."""

@@ -70,9 +70,9 @@ def fit_basis(
     gives (``silent``) have displacements made by hand.
     """
     known = expressions.known & np.isfinite(expressions.identities_ND).all(axis=1)
-    points_NP3, coefficients_NK = expressions.points_NP3[known], expressions.coefficients_NK[known]
-    points_NP3 = np.concatenate([points_NP3, mirror_points(points_NP3, size_px)]).astype(np.float64)
-    coefficients_NK = np.concatenate([coefficients_NK, mirror_coefficients(coefficients_NK)]).astype(np.float64)
+    points, coefficients = expressions.points_NP3[known], expressions.coefficients_NK[known]
+    points_NP3 = np.concatenate([points, mirror_points(points, size_px)]).astype(np.float64)
+    coefficients_NK = np.concatenate([coefficients, mirror_coefficients(coefficients)]).astype(np.float64)
     mean_P3 = _mean_shape(points_NP3)
     frontal, poses = _turn_to_front(points_NP3, mean_P3)
     nuisance = np.concatenate([np.tile(expressions.identities_ND[known], (2, 1)), poses, poses**2], axis=1)
