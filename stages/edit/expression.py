@@ -32,6 +32,8 @@ from stages.models.condition import Condition
 Floats = NDArray[np.float32]
 LEAST_CONFIDENCE = 0.2
 """A face that is measured with less than this is not one that can be edited by its points."""
+MOST_REACH = 2.0
+_ROUNDS, _NO_CHANGE = 3, 1e-3
 
 
 class HearsExpressions(Protocol):
@@ -44,6 +46,8 @@ class HearsExpressions(Protocol):
 
     def measure(self, images_BCHW: Tensor) -> list[Expression]: ...
     def embed(self, images_BCHW: Tensor) -> Floats: ...
+
+    def interpret(self, points_P3: Floats) -> Floats: ...
 
 
 class PointMove(NamedTuple):
@@ -77,7 +81,8 @@ def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, config: Edit
     for expression in measured:
         own_K = expression.coefficients_K
         target_K = target_coefficients(own_K, config, editor.basis)
-        moved = editor.basis.displacement(expression.points_P3, target_K - own_K)
+        change_K = reaching_change(expression.points_P3, target_K - own_K, editor)
+        moved = editor.basis.displacement(expression.points_P3, change_K)
         moves.append(PointMove(expression.points_P3, expression.points_P3 + moved))
         targets.append(target_K)
     identity_BE = torch.from_numpy(editor.embed(images_BCHW))
@@ -87,6 +92,22 @@ def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, config: Edit
         _condition(np.stack(targets), identity_BE, [move.target_P3 for move in moves], editor.size_px),
         tuple(moves),
     )
+
+
+def reaching_change(points_P3: Floats, wanted_K: Floats, editor: HearsExpressions) -> Floats:
+    """The change (K,) to give the basis so that the moved points express ``wanted_K`` more than before.
+
+    The basis is linear and coefficients are not: what is missing after a move is asked for once more, a few times, up to
+    ``MOST_REACH`` times what is wanted. Coefficients that the teacher never gives cannot be checked and stay.
+    """
+    before_K = editor.interpret(points_P3)
+    checked_K = editor.basis.heard_K & (np.abs(wanted_K) > _NO_CHANGE)
+    most_K = MOST_REACH * np.abs(wanted_K)
+    change_K = wanted_K
+    for _ in range(_ROUNDS):
+        reached_K = editor.interpret(points_P3 + editor.basis.displacement(points_P3, change_K)) - before_K
+        change_K = np.where(checked_K, (change_K + wanted_K - reached_K).clip(-most_K, most_K), wanted_K)
+    return np.asarray(change_K, np.float32)
 
 
 def target_coefficients(own_K: Floats, config: EditConfig, basis: ExpressionBasis) -> Floats:
