@@ -97,7 +97,7 @@ def test_the_field_never_folds(way):
 
 def test_hair_line_and_temples_stay():
     mesh = make_mesh()
-    target = mesh + (0.0, 3.0)
+    target = mesh + np.array([0.0, 3.0])
     field = face_field(mesh, target, 128)
     np.testing.assert_array_equal(field.target_P2[[10, 127, 356]], mesh[[10, 127, 356]])
 
