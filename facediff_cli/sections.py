@@ -15,6 +15,7 @@ _CONFIGS = {
     "vqgan": "vqgan:VqganConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
+    "upscaler": "upscaler:UpscalerTrainingConfig",
     "finetune": "finetune:FinetuneConfig",
     "bundle": "bundle:BundleConfig",
     "edit": "edit:EditConfig",

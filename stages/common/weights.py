@@ -28,6 +28,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.EMOTION_CLASSIFIER,
         ArtifactKind.NOISY_CLASSIFIER,
         ArtifactKind.LIP_READER,
+        ArtifactKind.UPSCALER,
         ArtifactKind.MODEL,
         ArtifactKind.LORA,
         ArtifactKind.TALKER,

@@ -34,8 +34,10 @@ def crop_of(photo, value=None):
 
 
 def warp(photo, source, target, edited=None, **more):
+    """Without ``edited``, the edit is the crop itself, whose points are still the source's."""
     crop = crop_of(photo)
-    edited = crop if edited is None else edited
+    if edited is None:
+        edited, more = crop, {"edit_points": source, **more}
     warp_face(photo, edited, crop, matrix=MATRIX, source_points=source, target_points=target, **more)
     return photo
 
