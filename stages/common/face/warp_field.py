@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -221,8 +222,6 @@ def area_change(field_GG2: Floats, step_px: float) -> Floats:
 
 def _unfold(field_GG2: Floats, step_px: float) -> Floats:
     """Damp a field, round the places where it shrinks areas too much, until it does so nowhere."""
-    import cv2
-
     for _ in range(_DAMPING_ROUNDS):
         bad = area_change(field_GG2, step_px) < LEAST_AREA
         if not bad.any():
