@@ -16,11 +16,8 @@ _CONFIGS = {
     "autoencoder": "autoencoder:AutoencoderConfig",
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
-<<<<<<< HEAD
     "expression": "expression:ExpressionConfig",
-=======
     "upscaler": "upscaler:UpscalerTrainingConfig",
->>>>>>> warp
     "finetune": "finetune:FinetuneConfig",
     "bundle": "bundle:BundleConfig",
     "edit": "edit:EditConfig",

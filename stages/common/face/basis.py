@@ -127,12 +127,12 @@ def _within_people(values_ND: NDArray[np.float64], names: Sequence[str | None]) 
     sums = np.zeros((len(counts), values_ND.shape[1]))
     np.add.at(sums, person, values_ND)
     means = np.where((counts > 1)[:, None], sums / counts[:, None], values_ND.mean(axis=0))
-    return np.asarray(values_ND - means[person])
+    return np.asarray(values_ND - means[person], np.float64)
 
 
 def _mean_shape(points_NP3: NDArray[np.float64], rounds: int = 3) -> NDArray[np.float64]:
     """The generalised Procrustes mean, in the place and scale of the faces' own mean."""
-    mean = points_NP3.mean(axis=0)
+    mean: NDArray[np.float64] = points_NP3.mean(axis=0)
     for _ in range(rounds):
         frontal, _ = _turn_to_front(points_NP3, mean)
         mean = frontal.mean(axis=0)
