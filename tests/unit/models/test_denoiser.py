@@ -60,12 +60,13 @@ def test_the_noise_estimate_depends_on_latents_time_and_label_sample_by_sample()
 def test_a_mixture_of_contexts_lies_between_them_and_one_alone_is_its_own_to_the_bit():
     torch.manual_seed(0)
     model = build_denoiser(config_of("tiny")).eval().requires_grad_(False)
-    alone = model.context(torch.tensor([1, 3]))
+    context = model.context(torch.tensor([1, 3]))
+    alone = context.tokens_BND
     weights = torch.zeros(3, 8)
     weights[0, 1] = weights[1, 3] = 1
     weights[2, 1], weights[2, 3] = 0.25, 0.75
-    mixed = model.mixed_context(weights)
+    mixed = model.mixed_context(weights).tokens_BND
     assert torch.equal(mixed[:2], alone)
     torch.testing.assert_close(mixed[2], 0.25 * alone[0] + 0.75 * alone[1])
     z, times = torch.randn(2, 3, 8, 8), torch.tensor([10, 500])
-    assert torch.equal(model.predict(z, times, alone), model(z, times, torch.tensor([1, 3])))
+    assert torch.equal(model.predict(z, times, context), model(z, times, torch.tensor([1, 3])))
