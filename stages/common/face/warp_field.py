@@ -24,8 +24,8 @@ Points = NDArray[np.float64]
 GRID_STEP_PX = 2.0
 GRID_MARGIN = 0.2
 """How far the grid reaches beyond the crop, in crop sizes: a dropped chin stretches the neck below it."""
-SMOOTHING = 0.15
-"""How far a spline may miss its points, against bending: neighbours that disagree by a tenth of a pixel are noise."""
+SMOOTHING = 0.02
+"""How far a spline may miss its points, against bending: little, as what is missed here no edit brings back."""
 LEAST_AREA = 0.25
 """The least that the field may shrink an area to; below, it is damped."""
 _DAMPING_ROUNDS = 12
