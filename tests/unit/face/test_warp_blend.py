@@ -45,8 +45,8 @@ def warp(photo, source, target, edited=None, **more):
 def moved_brow(mesh, up_px):
     target = mesh.copy()
     for center in EYES:
-        near = np.hypot(*((mesh - (center[0], center[1] - 12)) / (14, 8)).T) < 1
-        target[near, 1] -= up_px
+        away = (mesh - (center[0], center[1] - 12)) / (18, 9)
+        target[:, 1] -= up_px * np.exp(-(away**2).sum(axis=1))
     return target
 
 
