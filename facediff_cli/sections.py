@@ -17,6 +17,7 @@ _CONFIGS = {
     "ldm": "ldm:LdmConfig",
     "emotion": "emotion:EmotionConfig",
     "expression": "expression:ExpressionConfig",
+    "upscaler": "upscaler:UpscalerTrainingConfig",
     "finetune": "finetune:FinetuneConfig",
     "bundle": "bundle:BundleConfig",
     "edit": "edit:EditConfig",

@@ -114,10 +114,19 @@ class Editor:
 
     def measure(self, images_BCHW: Tensor) -> list[Expression]:
         """The expressions of aligned faces in -1..1, points in their pixels. Raises ``MissingModelError``."""
+        return ExpressionStudent(self._student, self.device).of_crops(list(from_model_range(images_BCHW)))
+
+    @property
+    def _student(self) -> ExpressionNetwork:
         if self.expression_network is None:
             raise MissingModelError("this model does not measure expressions", "Use facediff-mini")
-        student = ExpressionStudent(self.expression_network, self.device)
-        return student.of_crops(list(from_model_range(images_BCHW)))
+        return self.expression_network
+
+    def interpret(self, points_P3: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The coefficients (51,), not clamped, that a face with these points shows. Raises ``MissingModelError``."""
+        points_1P3 = torch.from_numpy(np.ascontiguousarray(points_P3, np.float32))[None].to(self.device)
+        with torch.inference_mode():
+            return np.asarray(self._student.coefficients_of_points(points_1P3)[0].float().cpu().numpy())
 
     def embed(self, images_BCHW: Tensor) -> NDArray[np.float32]:
         """Who aligned faces in -1..1 are: embeddings (B, 128)."""

@@ -29,6 +29,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.NOISY_CLASSIFIER,
         ArtifactKind.EXPRESSION_NETWORK,
         ArtifactKind.LIP_READER,
+        ArtifactKind.UPSCALER,
         ArtifactKind.MODEL,
         ArtifactKind.LORA,
         ArtifactKind.TALKER,

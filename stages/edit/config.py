@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from stages.common.config import StageConfig, set_field
 from stages.common.emotions import format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
+from stages.common.expression_edit import ExpressionTarget
 from stages.common.face.directions import coefficient_names, unit_direction
 from stages.models.sampler_names import RoundTripName
 
@@ -75,6 +76,19 @@ class EditConfig(StageConfig):
     def mixture(self) -> dict[str, float]:
         """The weight of each emotion of the target; they add up to 1. Empty where no emotion is asked for."""
         return {} if self.emotion is None else parse_mixture(self.emotion)
+
+    @property
+    def target(self) -> ExpressionTarget:
+        """What faces are to express."""
+        return ExpressionTarget(
+            self.mixture,
+            self.amount,
+            self.au,
+            self.expression,
+            self.valence or 0.0,
+            self.arousal or 0.0,
+            self.copied,
+        )
 
     @property
     def by_coefficients(self) -> bool:

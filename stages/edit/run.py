@@ -17,6 +17,7 @@ from stages.common.defaults import classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.expression_edit import PointMove, plan_expressions
 from stages.common.face.basis import ExpressionBasis
 from stages.common.face.blend import blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
@@ -27,7 +28,6 @@ from stages.common.face.warp_blend import warp_face
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import BlendMode, EditConfig
-from stages.edit.expression import PointMove, plan_expressions
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright, upright_rgb
 from stages.models.condition import Condition
@@ -68,6 +68,8 @@ class FaceEditor(Protocol):
     def measure(self, images_BCHW: torch.Tensor) -> list[Expression]: ...
 
     def embed(self, images_BCHW: torch.Tensor) -> NDArray[np.float32]: ...
+
+    def interpret(self, points_P3: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
     def enlarge(self, crop_SSC: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
@@ -153,6 +155,13 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
 
+def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
+    """The coefficients of the largest face, by name. Raises ``BadInputError`` ("no face"), ``MissingModelError``."""
+    rgb = upright_rgb(photo)
+    crop, _ = cut_face(rgb, likely_faces(detector(rgb), photo.path)[0], editor.size_px)
+    return editor.measure(to_model_range([crop]))[0].named()
+
+
 def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config: EditConfig) -> EditResult:
     """Edit the chosen faces of ``photo`` into ``config.emotion``; pixels outside their masks are returned bit for bit.
 
@@ -205,7 +214,7 @@ def edit_crops(
     watch: Callable[[torch.Tensor], None] | None = None,
 ) -> EditedCrops:
     """Aligned faces in -1..1 with these expressions, edited as ``config`` says."""
-    plan = plan_expressions(editor, images_BCHW, config) if editor.hears_expression else None
+    plan = plan_expressions(editor, images_BCHW, config.target) if editor.hears_expression else None
     made = editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]) if plan is None else plan.source,
@@ -247,8 +256,8 @@ def put_back(view_HWC: Pixels, face: Face, edit: EditedCrop, editor: FaceEditor,
             edit.edited_SSC,
             edit.reconstruction_SSC,
             matrix=edit.matrix,
-            source_points=source_P3,
-            target_points=target_P3,
+            source_points=source_P3.astype(np.float64),
+            target_points=target_P3.astype(np.float64),
             upscale=editor.enlarge,
         )
         return

@@ -37,6 +37,17 @@ class Condition(NamedTuple):
         parts = (None if part is None else part.to(device) for part in self[1:])
         return Condition(self.labels_B.to(device), *parts)
 
+    def repeat(self, count: int) -> Condition:
+        """All faces ``count`` times, one after the other."""
+        return Condition.cat([self] * count)
+
+    @staticmethod
+    def cat(conditions: Sequence[Condition]) -> Condition:
+        """One batch of conditions that say the same parts."""
+        labels, *others = zip(*conditions, strict=True)
+        parts = (None if part[0] is None else torch.cat(part) for part in others)
+        return Condition(torch.cat(labels), *parts)
+
     def without_expression(self, null_class: int) -> Condition:
         """The same people, with no expression in particular."""
         blank = None if self.coefficients_BK is None else torch.full_like(self.coefficients_BK, torch.nan)
@@ -104,7 +115,7 @@ class _Tokens(nn.Module):
         else:
             known_B1 = values_BK.isfinite().all(dim=1, keepdim=True)
             flat = torch.where(known_B1, self.network(values_BK.nan_to_num()), self.null)
-        return flat.unflatten(1, (self.tokens, -1))
+        return flat.reshape(count, self.tokens, -1)
 
 
 def fold_geometry(geometry_BGSS: Tensor, side: int) -> Tensor:

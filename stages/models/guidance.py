@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -57,7 +57,5 @@ def classifier_free_guidance(
     return predict
 
 
-def _join(first: ContextT, second: ContextT) -> ContextT:
-    if isinstance(first, Context):
-        return Context.cat([first, second])
-    return torch.cat([first, second])
+def _join(first: Any, second: Any) -> Any:
+    return Context.cat([first, second]) if isinstance(first, Context) else torch.cat([first, second])

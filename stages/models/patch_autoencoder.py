@@ -56,8 +56,8 @@ class PatchAutoencoder(nn.Module):
         self.enter = nn.Conv2d(channels, config.width, 3, padding=1)
         self.body = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)))
         self.leave = nn.Conv2d(config.width, channels, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def encode(self, x_BCHW: Tensor) -> Tensor:
         """The scaled principal components of each patch."""

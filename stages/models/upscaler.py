@@ -36,13 +36,15 @@ class Upscaler(nn.Module):
         steps: list[nn.Module] = []
         for _ in range(config.doublings):
             narrow = max(8, width * 2 // 3 // 8 * 8)
-            steps += [nn.Conv2d(width, 4 * narrow, 3, padding=1), nn.PixelShuffle(2), nn.LeakyReLU(0.1)]
+            # All pixels of an enlarged one share their weights: sub-pixel convolutions learn a grid instead of detail.
+            larger = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+            steps += [larger, nn.Conv2d(width, narrow, 3, padding=1), nn.LeakyReLU(0.1)]
             width = narrow
         self.rise = nn.Sequential(*steps)
         self.out = nn.Conv2d(width, 3, 3, padding=1)
         # An untrained network is bicubic interpolation.
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         features = self.head(x_BCHW)

@@ -31,8 +31,10 @@ _BUMPS: Mapping[str, tuple[tuple[int, float, float], ...]] = {
     "cheekSquintRight": ((205, 0.07, 0.012), (145, 0.04, 0.008)),
     "noseSneerLeft": ((279, 0.035, 0.016), (358, 0.05, 0.008)),
     "noseSneerRight": ((49, 0.035, 0.016), (129, 0.05, 0.008)),
+    "mouthFrownLeft": ((291, 0.06, -0.22), (424, 0.07, -0.05)),
+    "mouthFrownRight": ((61, 0.06, -0.22), (204, 0.07, -0.05)),
 }
-"""Point, radius and rise (shares of the crop) of each bump."""
+"""Point, radius and rise (shares of the crop) of each bump, at a coefficient of 1: frowns reach 0.05."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def fit_basis(
 
     Nuisances are regressed out: the pose, and who it is (the embedding, and where somebody has several photos the mean
     of all that is said of them). ``neutral`` (N,) are the faces that rest. Coefficients that the teacher hardly ever
-    gives (``silent``) have displacements made by hand.
+    gives have displacements made by hand.
     """
     known = expressions.known & np.isfinite(expressions.identities_ND).all(axis=1)
     points, coefficients = expressions.points_NP3[known], expressions.coefficients_NK[known]
@@ -85,7 +87,8 @@ def fit_basis(
     inputs[:, : len(silent)][:, silent] = 0
     resting = np.tile(neutral[known], 2)
     basis_KP3 = _ridge(inputs, targets)[: len(silent)].reshape(len(silent), -1, 3)
-    basis_KP3[silent] = _made_by_hand(mean_P3, size_px)[silent]
+    by_hand = np.array([name in _BUMPS for name in COEFFICIENTS]) | silent
+    basis_KP3[by_hand] = _made_by_hand(mean_P3, size_px)[by_hand]
     return ExpressionBasis(
         mean_P3.astype(np.float32),
         basis_KP3.astype(np.float32),
@@ -106,7 +109,8 @@ def _ridge(inputs_ND: NDArray[np.float64], targets_NT: NDArray[np.float64]) -> N
 def _made_by_hand(mean_P3: NDArray[np.float64], size_px: int) -> NDArray[np.float64]:
     """Displacements (K, P, 3) of what the teacher does not tell, after FACS: soft bumps around points of the mesh.
 
-    Raised cheeks push up the lower lids; a sneer pulls up the wings of the nose.
+    Raised cheeks push up the lower lids; a sneer pulls up the wings of the nose; a frown pulls down the corners of the
+    lips, of which the teacher sees a tenth.
     """
     basis = np.zeros((len(COEFFICIENTS), POINT_COUNT, 3))
     for name, bumps in _BUMPS.items():
@@ -123,12 +127,12 @@ def _within_people(values_ND: NDArray[np.float64], names: Sequence[str | None]) 
     sums = np.zeros((len(counts), values_ND.shape[1]))
     np.add.at(sums, person, values_ND)
     means = np.where((counts > 1)[:, None], sums / counts[:, None], values_ND.mean(axis=0))
-    return np.asarray(values_ND - means[person])
+    return np.asarray(values_ND - means[person], np.float64)
 
 
 def _mean_shape(points_NP3: NDArray[np.float64], rounds: int = 3) -> NDArray[np.float64]:
     """The generalised Procrustes mean, in the place and scale of the faces' own mean."""
-    mean = points_NP3.mean(axis=0)
+    mean: NDArray[np.float64] = points_NP3.mean(axis=0)
     for _ in range(rounds):
         frontal, _ = _turn_to_front(points_NP3, mean)
         mean = frontal.mean(axis=0)

@@ -22,19 +22,26 @@ Floats = NDArray[np.float32]
 
 _EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
-    "happy": {"mouthSmile": 1.0, "cheekSquint": 1.0, "eyeSquint": 0.6, "mouthUpperUp": 0.6, "mouthDimple": 0.2},
-    "sad": {"browInnerUp": 1.2, "mouthFrown": 1.3, "mouthShrugLower": 0.8, "mouthPucker": -0.3},
-    "surprise": {"browInnerUp": 1.3, "browOuterUp": 1.3, "eyeWide": 1.3, "jawOpen": 1.2, "browDown": -1.0},
-    "fear": {
-        "browInnerUp": 1.2,
-        "browOuterUp": 0.8,
-        "eyeWide": 1.4,
-        "jawOpen": 0.5,
-        "mouthStretch": 1.2,
-        "mouthLowerDown": 0.8,
+    "happy": {
+        "mouthSmile": 1.1,
+        "cheekSquint": 0.7,
+        "eyeSquint": 0.3,
+        "mouthUpperUp": 0.6,
+        "mouthLowerDown": 0.4,
+        "mouthStretch": 0.3,
     },
-    "disgust": {"noseSneer": 1.4, "browDown": 1.2, "mouthUpperUp": 1.2, "eyeSquint": 1.0},
-    "anger": {"browDown": 1.4, "eyeSquint": 0.6, "mouthPress": 1.0, "noseSneer": 1.0},
+    "sad": {"browInnerUp": 1.7, "mouthFrown": 1.5, "mouthShrugLower": 0.7, "mouthPucker": -0.3, "eyeSquint": 0.2},
+    "surprise": {"browInnerUp": 1.6, "browOuterUp": 1.4, "eyeWide": 3.0, "jawOpen": 1.3, "browDown": -1.0},
+    "fear": {
+        "browInnerUp": 1.7,
+        "browOuterUp": 0.8,
+        "eyeWide": 4.0,
+        "jawOpen": 0.4,
+        "mouthStretch": 1.2,
+        "mouthLowerDown": 0.6,
+    },
+    "disgust": {"noseSneer": 1.0, "browDown": 1.0, "mouthUpperUp": 1.1, "eyeSquint": 0.5, "cheekSquint": 0.5},
+    "anger": {"browDown": 1.2, "eyeSquint": 0.4, "mouthPress": 1.0, "noseSneer": 0.5},
     "contempt": {"mouthSmileRight": 0.6, "mouthDimpleRight": 1.0, "mouthPressRight": 0.5},
 }
 _ACTION_UNITS: Mapping[int, Mapping[str, float]] = {

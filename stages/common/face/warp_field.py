@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.face.expression import INNER_LIPS, LEFT_EYE, OUTER_LIPS, OVAL, RIGHT_EYE
+from stages.common.face.expression import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, OVAL, RIGHT_EYE, RIGHT_IRIS
 
 Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -23,11 +24,13 @@ Points = NDArray[np.float64]
 GRID_STEP_PX = 2.0
 GRID_MARGIN = 0.2
 """How far the grid reaches beyond the crop, in crop sizes: a dropped chin stretches the neck below it."""
-SMOOTHING = 0.15
-"""How far a spline may miss its points, against bending: neighbours that disagree by a tenth of a pixel are noise."""
+SMOOTHING = 0.02
+"""How far a spline may miss its points, against bending: little, as what is missed here no edit brings back."""
 LEAST_AREA = 0.25
 """The least that the field may shrink an area to; below, it is damped."""
 _DAMPING_ROUNDS = 12
+PUPIL = 0.45
+"""How much of an iris's radius keeps its shape when lids open."""
 CLOSING = 0.02
 OVERLAP = 0.3
 """How much of the lips, from their inner rims on, a closing mouth hides, and the closing (crop sizes) that needs it."""
@@ -148,8 +151,9 @@ def face_field(
     layers = {}
     for name, without in (("upper", LOWER_LIP), ("lower", UPPER_LIP)):
         layers[name] = _outer_layer(grid, target, move, without)
-    eyes = _inner_layer(grid, source_P2, target, (RIGHT_EYE, LEFT_EYE))
-    mouth = _inner_layer(grid, source_P2, target, (INNER_LIPS,))
+    pupils = np.concatenate([_pupil(source_P2, iris) for iris in (RIGHT_IRIS, LEFT_IRIS)])
+    eyes = _inner_layer(grid, source_P2, target, (RIGHT_EYE, LEFT_EYE), pupils)
+    mouth = _inner_layer(grid, source_P2, target, (INNER_LIPS,), _middle(source_P2, INNER_LIPS))
     reach = np.ones((grid.count, grid.count, 1), np.float32) if reach_GG is None else reach_GG[..., None]
     return FaceField(
         grid,
@@ -194,19 +198,35 @@ def _outer_layer(grid: Grid, target_P2: Points, move_P2: Points, without: frozen
     return field.reshape(grid.count, grid.count, 2).astype(np.float32)
 
 
-def _inner_layer(grid: Grid, source_P2: Points, target_P2: Points, rims: Sequence[Sequence[int]]) -> Floats:
-    """What lies behind a rim stays, unless the rim opens: then it is stretched up to the rim, from its middle on."""
+def _middle(points_P2: Points, rim: Sequence[int]) -> Points:
+    """The middle (1, 2) of a rim's bounding box."""
+    points = points_P2[list(rim)]
+    return np.asarray((points.min(axis=0) + points.max(axis=0))[None] / 2)
+
+
+def _pupil(points_P2: Points, iris: Sequence[int]) -> Points:
+    """An iris's centre and eight points round it (9, 2) that shall not move: pupil and catchlight stay round."""
+    center, ring = points_P2[iris[0]], points_P2[list(iris[1:])]
+    radius = PUPIL * float(np.hypot(*(ring - center).T).mean())
+    angles = np.arange(8) * np.pi / 4
+    return np.concatenate([center[None], center + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)])
+
+
+def _inner_layer(
+    grid: Grid, source_P2: Points, target_P2: Points, rims: Sequence[Sequence[int]], still_N2: Points
+) -> Floats:
+    """What lies behind a rim stays, unless the rim opens: then it is stretched up to the rim from ``still_N2`` on."""
     scale = grid.step_px / GRID_STEP_PX
-    centers: list[Points] = [grid.border_N2]
-    values: list[Points] = [np.zeros_like(centers[0])]
+    centers: list[Points] = [grid.border_N2, still_N2]
+    values: list[Points] = [np.zeros_like(part) for part in centers]
     for rim in rims:
         index = list(rim)
         before, after = source_P2[index], target_P2[index]
-        middle = (before.min(axis=0) + before.max(axis=0)) / 2
+        middle = _middle(source_P2, rim)
         outward = after - before
         opens = ((before - middle) * outward).sum(axis=1) > 0
-        centers += [np.where(opens[:, None], after, before), middle[None]]
-        values += [np.where(opens[:, None], -outward, 0.0), np.zeros((1, 2))]
+        centers.append(np.where(opens[:, None], after, before))
+        values.append(np.where(opens[:, None], -outward, 0.0))
     spline = fit_spline(np.concatenate(centers) / scale, np.concatenate(values) / scale, smoothing=0.02)
     field = spline(grid.nodes_N2 / scale) * scale
     return field.reshape(grid.count, grid.count, 2).astype(np.float32)
@@ -221,8 +241,6 @@ def area_change(field_GG2: Floats, step_px: float) -> Floats:
 
 def _unfold(field_GG2: Floats, step_px: float) -> Floats:
     """Damp a field, round the places where it shrinks areas too much, until it does so nowhere."""
-    import cv2
-
     for _ in range(_DAMPING_ROUNDS):
         bad = area_change(field_GG2, step_px) < LEAST_AREA
         if not bad.any():

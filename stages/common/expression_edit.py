@@ -6,6 +6,7 @@ Shapes: B faces, P = 478 points, K coefficients, E numbers of an identity.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,12 +27,13 @@ from stages.common.face.directions import (
 )
 from stages.common.face.expression import COEFFICIENTS, Expression
 from stages.common.face.geometry import draw_geometry
-from stages.edit.config import EditConfig
 from stages.models.condition import Condition
 
 Floats = NDArray[np.float32]
 LEAST_CONFIDENCE = 0.2
 """A face that is measured with less than this is not one that can be edited by its points."""
+MOST_REACH = 2.0
+_ROUNDS, _NO_CHANGE = 3, 1e-3
 
 
 class HearsExpressions(Protocol):
@@ -44,6 +46,25 @@ class HearsExpressions(Protocol):
 
     def measure(self, images_BCHW: Tensor) -> list[Expression]: ...
     def embed(self, images_BCHW: Tensor) -> Floats: ...
+
+    def interpret(self, points_P3: Floats) -> Floats: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionTarget:
+    """What a face is to express, and ``amount``, how much of the way there to go.
+
+    ``mixture`` weights emotions, ``au`` adds action units, ``expression`` sets coefficients ("0.4") or adds to them
+    ("+0.2") by name, ``copied`` are the coefficients of another face, by name.
+    """
+
+    mixture: Mapping[str, float] = field(default_factory=dict)
+    amount: float = 1.0
+    au: Mapping[str, float] = field(default_factory=dict)
+    expression: Mapping[str, str] = field(default_factory=dict)
+    valence: float = 0.0
+    arousal: float = 0.0
+    copied: Mapping[str, float] = field(default_factory=dict)
 
 
 class PointMove(NamedTuple):
@@ -61,7 +82,7 @@ class ExpressionPlan(NamedTuple):
     moves: tuple[PointMove, ...]
 
 
-def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, config: EditConfig) -> ExpressionPlan:
+def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, wanted: ExpressionTarget) -> ExpressionPlan:
     """Measure aligned faces in -1..1 and say what is to become of them.
 
     Raises ``BadInputError`` ("no face") where a face cannot be measured.
@@ -76,8 +97,9 @@ def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, config: Edit
     moves, targets = [], []
     for expression in measured:
         own_K = expression.coefficients_K
-        target_K = target_coefficients(own_K, config, editor.basis)
-        moved = editor.basis.displacement(expression.points_P3, target_K - own_K)
+        target_K = target_coefficients(own_K, wanted, editor.basis)
+        change_K = reaching_change(expression.points_P3, target_K - own_K, editor)
+        moved = editor.basis.displacement(expression.points_P3, change_K)
         moves.append(PointMove(expression.points_P3, expression.points_P3 + moved))
         targets.append(target_K)
     identity_BE = torch.from_numpy(editor.embed(images_BCHW))
@@ -89,25 +111,41 @@ def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, config: Edit
     )
 
 
-def target_coefficients(own_K: Floats, config: EditConfig, basis: ExpressionBasis) -> Floats:
+def reaching_change(points_P3: Floats, wanted_K: Floats, editor: HearsExpressions) -> Floats:
+    """The change (K,) to give the basis so that the moved points express ``wanted_K`` more than before.
+
+    The basis is linear and coefficients are not: what is missing after a move is asked for once more, a few times, up
+    to ``MOST_REACH`` times what is wanted. Coefficients that the teacher never gives cannot be checked and stay.
+    """
+    before_K = editor.interpret(points_P3)
+    checked_K = editor.basis.heard_K & (np.abs(wanted_K) > _NO_CHANGE)
+    most_K = MOST_REACH * np.abs(wanted_K)
+    change_K = wanted_K
+    for _ in range(_ROUNDS):
+        reached_K = editor.interpret(points_P3 + editor.basis.displacement(points_P3, change_K)) - before_K
+        change_K = np.where(checked_K, (change_K + wanted_K - reached_K).clip(-most_K, most_K), wanted_K)
+    return np.asarray(change_K, np.float32)
+
+
+def target_coefficients(own_K: Floats, wanted: ExpressionTarget, basis: ExpressionBasis) -> Floats:
     """The coefficients (K,) that a face with ``own_K`` is to have, 0..1.
 
     An emotion takes the place of the face's own expression; action units, valence and arousal add to it; coefficients
-    by name are set or added to, last. ``config.amount`` scales all of the change but these.
+    by name are set or added to, last. ``wanted.amount`` scales all of the change but these.
     """
     wanted_K = own_K
-    if config.mixture:
+    if wanted.mixture:
         wanted_K = rested(own_K, basis.rest_K)
-        for emotion, weight in config.mixture.items():
+        for emotion, weight in wanted.mixture.items():
             wanted_K = wanted_K + weight * emotion_direction(emotion) * basis.usual_K
-    if config.copied:
-        wanted_K = np.where(gaze_or_blink(), own_K, _named(config.copied, own_K))
-    for unit, value in config.au.items():
+    if wanted.copied:
+        wanted_K = np.where(gaze_or_blink(), own_K, _named(wanted.copied, own_K))
+    for unit, value in wanted.au.items():
         wanted_K = wanted_K + value * unit_direction(unit) * basis.usual_K
-    if config.valence or config.arousal:
-        wanted_K = wanted_K + affect_direction(config.valence or 0, config.arousal or 0) * basis.usual_K
-    target_K = own_K + config.amount * (wanted_K.clip(0, 1) - own_K)
-    for name, setting in config.expression.items():
+    if wanted.valence or wanted.arousal:
+        wanted_K = wanted_K + affect_direction(wanted.valence, wanted.arousal) * basis.usual_K
+    target_K = own_K + wanted.amount * (wanted_K.clip(0, 1) - own_K)
+    for name, setting in wanted.expression.items():
         for part in coefficient_names(name):
             index = COEFFICIENTS.index(part)
             value = float(setting)
