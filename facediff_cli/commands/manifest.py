@@ -63,7 +63,7 @@ def show(path: PathArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def verify(path: PathArgument, as_json: JsonOption = False) -> None:
-    """Check every file of an artifact against its manifest. Leaves with 3 if one differs, in a model with 6.
+    """Check every file of an artifact against its manifest. Leaves with 3 if one differs, with 6 in a model.
 
     **Examples**
 
