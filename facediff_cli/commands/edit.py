@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from stages.edit.sweep import SweepEditor
 
 
+_OPTIONS = {"copied": "copy_from"}
+"""The options whose settings have other names."""
+
+
 class Blend(StrEnum):
     """How the edit goes back into the photo."""
 
@@ -98,7 +102,7 @@ def edit(
     guidance: Annotated[
         float | None,
         typer.Option(
-            "--guidance", help="How hard to push; if left out, 3, or what the model recommends for a neutral face."
+            "--guidance", help="How hard to push; if left out, what suits the model: 2.5 where it hears expressions."
         ),
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Sampling steps there, and as many back.")] = 40,
@@ -146,7 +150,8 @@ def edit(
     """Give the face in a photo or a video another expression, and leave everything outside the face as it is.
 
     The face is found, aligned, inverted by DDIM under the expression it has, sampled under the one you ask for, and put
-    back into the full-size photo. Size, orientation and colour profile are kept, and the file says how it was made.
+    back into the full-size photo. Say what it is to be by emotion, action units, coefficients, valence and arousal, or
+    by another photo. Size, orientation and colour profile are kept, and the file says how it was made.
     In a video it is followed from frame to frame; sound and timing are kept.
 
     **Examples**
@@ -268,7 +273,7 @@ def _make_config(
     from stages.edit.config import make_edit_config
 
     if earlier is not None:
-        given = {name: value for name, value in fields.items() if _is_given(context, name)}
+        given = {name: value for name, value in fields.items() if _is_given(context, _OPTIONS.get(name, name))}
         return make_edit_config(settings, **{**earlier.fields, **given})
     return make_edit_config(settings, **fields)
 

@@ -10,12 +10,7 @@ import torch
 
 from stages.common.emotions import EMOTIONS
 from stages.common.face.basis import ExpressionBasis
-from stages.common.face.expression import (
-    COEFFICIENTS,
-    LEFT_BROW,
-    RIGHT_BROW,
-    Expression,
-)
+from stages.common.face.expression import COEFFICIENTS, LEFT_BROW, RIGHT_BROW, Expression
 from stages.models.condition import Condition
 from support.fake_editor import FakeBatch, FakeEditor
 from support.mesh import MOUTH, make_mesh
@@ -71,8 +66,6 @@ class FakeExpressionEditor(FakeEditor):
         return np.array([self.own.get(name, 0.0) for name in COEFFICIENTS], np.float32)
 
     def measure(self, images_BCHW: torch.Tensor) -> list[Expression]:
-        assert images_BCHW.min() >= -1
-        assert images_BCHW.max() <= 1
         return [Expression(drawn_points(self.size_px), self.own_K, self.confidence) for _ in images_BCHW]
 
     def embed(self, images_BCHW: torch.Tensor) -> np.ndarray:
@@ -114,5 +107,23 @@ class FakeExpressionEditor(FakeEditor):
         if watch is not None:
             for _ in range(steps):
                 watch(reconstruction)
+        return FakeBatch(self._changed(reconstruction, source, target), reconstruction)
+
+    def encode(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        return images_BCHW * 0.8
+
+    def decode(self, latents_BCHW: torch.Tensor) -> torch.Tensor:
+        return latents_BCHW
+
+    def invert(self, latents_BCHW: torch.Tensor, source: Condition, **how: object) -> torch.Tensor:
+        self.seen.append({"source": source, **how})
+        return latents_BCHW
+
+    def resample(self, noisy_BCHW: torch.Tensor, target: Condition, **how: object) -> torch.Tensor:
+        source = self.seen[-1]["source"]
+        self.seen.append({"target": target, **how})
+        return self._changed(noisy_BCHW, source.repeat(len(noisy_BCHW) // len(source.labels_B)), target)
+
+    def _changed(self, pictures_BCHW: torch.Tensor, source: Condition, target: Condition) -> torch.Tensor:
         changed = (source.coefficients_BK != target.coefficients_BK).any(dim=1).float()[:, None, None, None]
-        return FakeBatch((reconstruction + self.change * changed).clamp(-1, 1), reconstruction)
+        return (pictures_BCHW + self.change * changed).clamp(-1, 1)
