@@ -11,6 +11,7 @@ from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.face.expression import COEFFICIENTS
 from stages.common.progress import SilentProgress
+from stages.common.video import VideoReader
 from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.photo import load_photo
 from stages.edit.run import EXPRESSION_GUIDANCE, edit_photo, measure_photo
