@@ -84,7 +84,8 @@ class FaceEditPipeline:
         ``settings`` are the other fields of ``stages.edit.config.EditConfig``: ``au`` ({"AU12": 0.8}), ``expression``
         ({"jawOpen": "+0.2"}), ``valence``, ``arousal``, ``copied`` (what ``measure`` gives), ``amount``, ``sampler``,
         ``blend``, ``face``, ``guided``, ... ``seed`` (or that of ``generator``) is recorded; sampling itself is
-        deterministic. Raises ``ConfigError`` for settings, and ``BadInputError`` for a picture that cannot be read or has no face.
+        deterministic.
+        Raises ``ConfigError`` for settings, and ``BadInputError`` for a picture that cannot be read or has no face.
         """
         config = make_edit_config(
             emotion=emotion,
