@@ -30,8 +30,10 @@ LARGE_GROWTH = 0.05
 """How far into the lips the edit's mouth reaches: where the opening grows least, and by ``LARGE_GROWTH``."""
 SEAM = 0.004
 """Blur of that seam, in crop sizes: the photo's lips are sharper than the edit's, so they stay as far as they can."""
-SHARPENING = 0.8
-"""What is taken from a blur of a pixel, and added, where there is no ``Upscale``."""
+SHARPENING = 0.6
+CHROMA_BLUR_PX = 1.5
+"""Without an ``Upscale``: how much of a pixel's difference from its blur is added to its luminance, and how far its
+colour is blurred, which a first stage draws in stripes."""
 RING = 0.05
 LARGEST_LOG_GAIN = 0.35
 LARGEST_LOG_CHROMA = 0.06
@@ -130,7 +132,7 @@ def _outline(points_P2: Points, lip_share: float) -> Points:
 def _enlarge_mouth(edited_SSC: Floats, at_P2: Points, upscale: Upscale | None) -> Floats:
     """The edit, enlarged: by ``upscale`` about the lips, elsewhere by interpolation; as large but sharper without."""
     if upscale is None:
-        return edited_SSC + np.float32(SHARPENING) * (edited_SSC - cv2.GaussianBlur(edited_SSC, (0, 0), 1.0))
+        return _sharpen(edited_SSC)
     size = len(edited_SSC)
     margin = _MARGIN_PX * size / 128
     lips = at_P2[list(OUTER_LIPS)]
@@ -141,6 +143,13 @@ def _enlarge_mouth(edited_SSC: Floats, at_P2: Points, upscale: Upscale | None) -
     large = cv2.resize(edited_SSC, (factor * size, factor * size), interpolation=cv2.INTER_CUBIC)
     large[factor * y0 : factor * y1, factor * x0 : factor * x1] = patch
     return np.asarray(large, np.float32)
+
+
+def _sharpen(edited_SSC: Floats) -> Floats:
+    luma = edited_SSC.mean(axis=2, keepdims=True)
+    chroma = cv2.GaussianBlur(edited_SSC - luma, (0, 0), CHROMA_BLUR_PX * len(luma) / 128)
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)[..., None]
+    return np.asarray(np.clip(luma + np.float32(SHARPENING) * detail, 0, 1) + chroma, np.float32)
 
 
 def _see(view: Region, large: Floats, way_SS2: Floats, box: Box) -> Floats:
