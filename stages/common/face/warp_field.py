@@ -158,18 +158,17 @@ def face_field(
         move = move * weights_P[:, None]
     target = source_P2 + move
     move = move + _overlap(source_P2, target, size_px)
-    layers = {}
-    for name, without in (("upper", LOWER_LIP), ("lower", UPPER_LIP)):
-        layers[name] = _outer_layer(grid, target, move, without)
     pupils = np.concatenate([_pupil(source_P2, iris) for iris in (RIGHT_IRIS, LEFT_IRIS)])
     eyes = _inner_layer(grid, source_P2, target, (RIGHT_EYE, LEFT_EYE), pupils)
     mouth = _inner_layer(grid, source_P2, target, (INNER_LIPS,), _middle(source_P2, INNER_LIPS))
     reach = np.ones((grid.count, grid.count, 1), np.float32) if reach_GG is None else reach_GG[..., None]
     return FaceField(
         grid,
-        *(_unfold(layers[name] * reach, grid.step_px) for name in ("upper", "lower")),
-        *(layer * reach for layer in (eyes, mouth)),
-        target,
+        upper_GG2=_unfold(_outer_layer(grid, target, move, without=LOWER_LIP) * reach, grid.step_px),
+        lower_GG2=_unfold(_outer_layer(grid, target, move, without=UPPER_LIP) * reach, grid.step_px),
+        eyes_GG2=eyes * reach,
+        mouth_GG2=mouth * reach,
+        target_P2=target,
     )
 
 
