@@ -111,6 +111,9 @@ def bundle(
     ldm: Annotated[Path, typer.Option("--ldm", metavar="RUN", help="The folder that `train ldm` wrote.")],
     emotion: Annotated[Path, typer.Option("--emotion", metavar="RUN", help="The folder that `train emotion` wrote.")],
     out: OutFolderOption,
+    expression: Annotated[
+        Path | None, typer.Option("--expression", metavar="RUN", help="The folder that `train expression` wrote.")
+    ] = None,
     upscaler: Annotated[
         Path | None, typer.Option("--upscaler", metavar="RUN", help="The folder that `train upscaler` wrote.")
     ] = None,
@@ -119,11 +122,11 @@ def bundle(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Join a trained model and an emotion classifier, in half precision, in one folder to use or release.
+    """Join a trained model, an emotion classifier and an expression network, in half precision, in one folder.
 
     **Examples**
 
-    * `facediff models bundle --ldm runs/ldm --emotion runs/emotion --out runs/my-model`
+    * `facediff models bundle --ldm runs/ldm --emotion runs/emotion --expression runs/expression --out runs/my-model`
 
     * `facediff edit --emotion happy photo.jpg --model runs/my-model`
     """
@@ -137,7 +140,7 @@ def bundle(
         {
             "ldm": load_input(ldm, "latent_diffusion"),
             "emotion": load_input(emotion, "emotion_classifier"),
-            **load_given(upscaler=(upscaler, "upscaler")),
+            **load_given(expression=(expression, "expression_network"), upscaler=(upscaler, "upscaler")),
         },
         out,
         dry_run=dry_run,

@@ -35,7 +35,11 @@ class Expressions:
     @property
     def known(self) -> NDArray[np.bool_]:
         """Which faces (N,) have points and coefficients."""
-        return np.isfinite(self.coefficients_NK).all(axis=1)
+        return np.asarray(np.isfinite(self.coefficients_NK).all(axis=1))
+
+    def of(self, indices: NDArray[np.int64]) -> Expressions:
+        """Those of some of the faces."""
+        return Expressions(self.points_NP3[indices], self.coefficients_NK[indices], self.identities_ND[indices])
 
 
 def read_expressions(path: Path, keys: list[str]) -> Expressions:

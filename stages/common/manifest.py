@@ -35,6 +35,7 @@ class ArtifactKind(StrEnum):
     LATENT_DIFFUSION = "latent_diffusion"
     EMOTION_CLASSIFIER = "emotion_classifier"
     NOISY_CLASSIFIER = "noisy_classifier"
+    EXPRESSION_NETWORK = "expression_network"
     LIP_READER = "lip_reader"
     UPSCALER = "upscaler"
     MODEL = "model"

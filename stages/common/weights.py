@@ -27,6 +27,7 @@ MODEL_KINDS = frozenset(
         ArtifactKind.LATENT_DIFFUSION,
         ArtifactKind.EMOTION_CLASSIFIER,
         ArtifactKind.NOISY_CLASSIFIER,
+        ArtifactKind.EXPRESSION_NETWORK,
         ArtifactKind.LIP_READER,
         ArtifactKind.UPSCALER,
         ArtifactKind.MODEL,

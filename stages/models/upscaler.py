@@ -43,8 +43,8 @@ class Upscaler(nn.Module):
         self.rise = nn.Sequential(*steps)
         self.out = nn.Conv2d(width, 3, 3, padding=1)
         # An untrained network is bicubic interpolation.
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         features = self.head(x_BCHW)

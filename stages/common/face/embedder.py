@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import dlib
@@ -38,3 +39,9 @@ class FaceEmbedder:
     def of_crop(self, crop_SS3: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The embedding (128,) of an aligned face, whose landmarks are the canonical ones."""
         return self(crop_SS3, canonical_landmarks(len(crop_SS3))).astype(np.float32)
+
+
+@cache
+def face_embedder() -> FaceEmbedder:
+    """The one of this process. Raises ``MissingModelError``."""
+    return FaceEmbedder()

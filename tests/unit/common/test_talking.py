@@ -8,6 +8,9 @@ from support.tiny_talker import tiny_talking_model, write_tiny_talker
 
 from stages.common.talking import FrameConditions, load_talking_model, predict_frames, synthesize_frames
 
+ROUNDING = {"rtol": 1e-3, "atol": 1e-3}
+"""Kernels differ with the batch and with where weights lie in memory, and a few steps make more of it."""
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -28,7 +31,7 @@ def test_frames_do_not_see_one_another(model):
     given, noise = conditions(2), torch.randn(2, 3, 8, 8)
     both = synthesized(model, given, noise, steps=3, guidance_scale=2.0)
     alone = synthesized(model, FrameConditions(*(x[1:] for x in given)), noise[1:], steps=3, guidance_scale=2.0)
-    torch.testing.assert_close(both[1:], alone)
+    torch.testing.assert_close(both[1:], alone, **ROUNDING)
 
 
 def test_every_condition_and_the_noise_matter(model):
@@ -77,5 +80,5 @@ def test_predictions_can_be_learned_through(model):
 def test_a_model_comes_back_from_disk(tmp_path, model):
     loaded = load_talking_model(write_tiny_talker(tmp_path / "talker"))
     given, noise = conditions(1), torch.randn(1, 3, 8, 8)
-    torch.testing.assert_close(synthesized(loaded, given, noise), synthesized(model, given, noise))
+    torch.testing.assert_close(synthesized(loaded, given, noise), synthesized(model, given, noise), **ROUNDING)
     assert (loaded.fps, loaded.size_px, loaded.latent_shape) == (25.0, 32, (3, 8, 8))

@@ -45,7 +45,10 @@ def test_every_measurable_metric_is_described(config):
 def test_experts_say_which_metrics_need_them():
     used_for = {(name, expert) for expert, e in EXPERTS.items() for name in e.used_for.split(", ")}
     needed = {(name, metric.expert) for name, metric in METRICS.items() if metric.expert}
-    assert used_for - needed == {("finetune clip --identity arcface", "ir-se50")}
+    assert used_for - needed == {
+        ("finetune clip --identity arcface", "ir-se50"),
+        ("preprocess --expression", "face-landmarker"),
+    }
     assert needed <= used_for
 
 

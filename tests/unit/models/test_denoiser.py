@@ -7,6 +7,7 @@ from stages.common.config import load_config_file, preset_names
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.models.denoiser import DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStageConfig
+from stages.models.patch_autoencoder import PatchAutoencoderConfig
 
 
 def config_of(preset):
@@ -24,7 +25,12 @@ def test_the_thesis_network_has_its_published_size():
 @pytest.mark.parametrize("preset", [name for name in preset_names() if "ldm" in load_config_file(name)])
 def test_a_preset_denoises_the_latents_of_its_own_first_stage(preset):
     config = config_of(preset)
-    first_stage = FirstStageConfig(**load_config_file(preset)["vqgan"]["network"])
+    settings = load_config_file(preset)
+    first_stage: FirstStageConfig | PatchAutoencoderConfig = (
+        PatchAutoencoderConfig(**settings["autoencoder"]["network"])
+        if "autoencoder" in settings
+        else FirstStageConfig(**settings["vqgan"]["network"])
+    )
     shape = (2, first_stage.folded_latent_channels, first_stage.latent_size, first_stage.latent_size)
     assert (config.latent_channels, config.latent_size) == shape[1:3]
     with torch.device("meta"):
@@ -54,12 +60,13 @@ def test_the_noise_estimate_depends_on_latents_time_and_label_sample_by_sample()
 def test_a_mixture_of_contexts_lies_between_them_and_one_alone_is_its_own_to_the_bit():
     torch.manual_seed(0)
     model = build_denoiser(config_of("tiny")).eval().requires_grad_(False)
-    alone = model.context(torch.tensor([1, 3]))
+    context = model.context(torch.tensor([1, 3]))
+    alone = context.tokens_BND
     weights = torch.zeros(3, 8)
     weights[0, 1] = weights[1, 3] = 1
     weights[2, 1], weights[2, 3] = 0.25, 0.75
-    mixed = model.mixed_context(weights)
+    mixed = model.mixed_context(weights).tokens_BND
     assert torch.equal(mixed[:2], alone)
     torch.testing.assert_close(mixed[2], 0.25 * alone[0] + 0.75 * alone[1])
     z, times = torch.randn(2, 3, 8, 8), torch.tensor([10, 500])
-    assert torch.equal(model.predict(z, times, alone), model(z, times, torch.tensor([1, 3])))
+    assert torch.equal(model.predict(z, times, context), model(z, times, torch.tensor([1, 3])))
