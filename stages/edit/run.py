@@ -91,28 +91,34 @@ class FaceEditor(Protocol):
 
 
 class EditedCrop(NamedTuple):
-    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop."""
+    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop.
+
+    ``move`` is where its points were to go, ``found_P3`` where they are in the edit.
+    """
 
     matrix: NDArray[np.float64]
     edited_SSC: NDArray[np.float32]
     reconstruction_SSC: NDArray[np.float32]
     move: PointMove | None
+    found_P3: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EditedCrops:
-    """An ``EditedBatch``, and where the points of each face go, if the model knows."""
+    """An ``EditedBatch``, where the points of each face were to go, and where they are in the edit, if the model knows."""
 
     edited: torch.Tensor
     reconstruction: torch.Tensor
-    moves: tuple[PointMove, ...] | None = None
+    moves: Sequence[PointMove | None] | None = None
+    found: Sequence[NDArray[np.float32] | None] | None = None
 
     def each(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[EditedCrop]:
         """The faces, each with what cut it."""
-        moves = self.moves or (None,) * len(self.edited)
-        new_SSC, old_SSC = to_crops(self.edited), to_crops(self.reconstruction)
-        for matrix, new, old, move in zip(matrices, new_SSC, old_SSC, moves, strict=True):
-            yield EditedCrop(matrix, new, old, move)
+        nothing = (None,) * len(self.edited)
+        moves, found = self.moves or nothing, self.found or nothing
+        pictures = zip(to_crops(self.edited), to_crops(self.reconstruction), strict=True)
+        for matrix, (new, old), move, points in zip(matrices, pictures, moves, found, strict=True):
+            yield EditedCrop(matrix, new, old, move, points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +232,10 @@ def edit_crops(
         steady=steady,
         watch=watch,
     )
-    return EditedCrops(made.edited, made.reconstruction, None if plan is None else plan.moves)
+    if plan is None:
+        return EditedCrops(made.edited, made.reconstruction)
+    found = [expression.points_P3 for expression in editor.measure(made.edited)]
+    return EditedCrops(made.edited, made.reconstruction, plan.moves, found)
 
 
 def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
@@ -258,6 +267,7 @@ def put_back(view_HWC: Pixels, face: Face, edit: EditedCrop, editor: FaceEditor,
             matrix=edit.matrix,
             source_points=source_P3.astype(np.float64),
             target_points=target_P3.astype(np.float64),
+            edit_points=None if edit.found_P3 is None else edit.found_P3.astype(np.float64),
             upscale=editor.enlarge,
         )
         return
