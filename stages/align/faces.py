@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.align.config import AlignConfig
 from stages.align.sources import Sample
-from stages.common.errors import BadInputError
+from stages.common.containment import as_bad_input, concerns_all
 from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
@@ -71,21 +71,25 @@ class FaceMaker:
             row.status = sample.rejection or GREY
             return row, None
         try:
-            content = read_bytes(self._root / sample.source_path)
-            row.source_sha256 = hashlib.sha256(content).hexdigest()
-            rgb = decode_rgb(content, sample.source_path)
-        except BadInputError as error:
-            row.status = error.reason
+            return row, self._make(sample, row)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            row.status = as_bad_input(error, sample.source_path).reason
             return row, None
-        crop = self._cut(rgb, row)
+
+    def _make(self, sample: Sample, row: FaceRow) -> bytes | None:
+        content = read_bytes(self._root / sample.source_path)
+        row.source_sha256 = hashlib.sha256(content).hexdigest()
+        crop = self._cut(decode_rgb(content, sample.source_path), row)
         if crop is None:
-            return row, None
+            return None
         if sample.grey is None:
             row.grey = is_grey(crop)
         if row.grey and self._config.colour_only:
             row.status = GREY
-            return row, None
-        return row, encode_jpeg(crop, self._config.jpeg_quality)
+            return None
+        return encode_jpeg(crop, self._config.jpeg_quality)
 
     def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> NDArray[np.uint8] | None:
         faces = self._detector(rgb)

@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import open_container, quarter_turns, start_of
+from stages.common.media.container import films_of, open_container, quarter_turns, start_of
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".avi", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
@@ -73,11 +73,7 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self._container = open_container(path)
-        streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            self._container.close()
-            raise BadInputError(f"{path} holds no moving picture", reason="unsupported")
-        self._stream = streams[0]
+        self._stream = _first_film(path, self._container)
         self._stream.thread_type = "AUTO"
         self.info = _describe(path, self._container, self._stream)
 
@@ -102,6 +98,16 @@ class VideoReader:
             raise BadInputError(
                 f"{info.path} is damaged after {count} frames: {error.strerror}", reason="damaged"
             ) from error
+
+
+def _first_film(path: Path, container: Any) -> Any:
+    """The first video stream that can be decoded and is no cover. Closes the container where there is none."""
+    films = films_of(container)
+    if films:
+        return films[0]
+    what = "no moving picture" + (" of a kind that can be decoded" if container.streams.video else "")
+    container.close()
+    raise BadInputError(f"{path} holds {what}", reason="unsupported")
 
 
 def _describe(path: Path, container: Any, stream: Any) -> VideoInfo:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import BadInputError
+from stages.common.containment import as_bad_input, concerns_all
 from stages.common.face.detect import FaceDetector
 from stages.common.pictures import lay_out, write_png
 from stages.common.progress import Progress
@@ -67,13 +67,18 @@ def edit_files(
 ) -> list[FileOutcome]:
     """Edit ``sources[i]`` into ``targets[i]``. ``load_models`` is called once, when there is something to edit.
 
-    Only ``BadInputError`` is kept as an outcome; whatever else is raised concerns all and leaves.
+    Whatever goes wrong with one file becomes its outcome; settings and models concern all, and leave.
     """
     models: tuple[SweepEditor, FaceDetector] | None = None
+    unloadable: Exception | None = None
 
     def load() -> tuple[SweepEditor, FaceDetector]:
-        nonlocal models
-        models = models or load_models()
+        nonlocal models, unloadable
+        try:
+            models = models or load_models()
+        except Exception as error:
+            unloadable = error
+            raise
         return models
 
     outcomes = []
@@ -84,8 +89,11 @@ def edit_files(
                 for note in outcome.notes:
                     progress.note(f"{source.path}: {note}")
                 outcomes.append(outcome)
-            except BadInputError as error:
-                outcomes.append(FileOutcome(source.path, error.reason, error=str(error)))
+            except Exception as error:
+                if concerns_all(error) or error is unloadable:
+                    raise
+                bad = as_bad_input(error, source.path)
+                outcomes.append(FileOutcome(source.path, bad.reason, error=str(bad)))
             task.advance()
     return outcomes
 

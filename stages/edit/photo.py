@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
-from stages.common.images import read_bytes
+from stages.common.images import orientation_of, read_bytes, upright
 from stages.common.png_chunks import iter_chunks
 from stages.common.provenance import PNG_KEYWORD, PNG_XMP_KEYWORD
+from stages.edit.exif import readable_exif
 
 FileFormat = Literal["PNG", "JPEG"]
 Pixels = NDArray[Any]
 MIN_SIDE_PX = 32
-ORIENTATION_TAG = 0x0112
 _KEPT_CHUNKS = frozenset(
     {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 )
@@ -56,19 +55,6 @@ class Photo:
     @property
     def color_channels(self) -> int:
         return 1 if self.stored_HWC.shape[2] < 3 else 3
-
-
-def upright(stored_HWC: Pixels, orientation: int) -> Pixels:
-    """A view of the same memory as it is displayed; writing to it writes the stored pixels."""
-    if orientation in {2, 3, 7}:
-        stored_HWC = stored_HWC[:, ::-1]
-    if orientation in {3, 4, 7}:
-        stored_HWC = stored_HWC[::-1]
-    if orientation in {5, 7}:
-        return stored_HWC.swapaxes(0, 1)
-    if orientation in {6, 8}:
-        return np.rot90(stored_HWC, -1 if orientation == 6 else 1)
-    return stored_HWC
 
 
 def upright_rgb(photo: Photo, stored_HWC: Pixels | None = None) -> NDArray[np.uint8]:
@@ -117,27 +103,30 @@ def _open(encoded: bytes, path: Path) -> Image.Image:
         raise BadInputError(
             f"{path} has too many pixels", "Up to 178 megapixels are read", reason="too large"
         ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+    except BadInputError:
+        raise
+    except Exception as error:
+        # Pillow's decoders let many kinds of error through for damaged files.
         raise BadInputError(f"{path} is damaged or cut short ({_one_line(error)})", reason="damaged") from error
     return image
 
 
 def _build(image: Image.Image, encoded: bytes, path: Path) -> Photo:
     stored, notes = _decode(image, encoded, path)
-    orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
+    exif, exif_notes = readable_exif(image.info.get("exif") or b"")
     icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
     xmp = image.info.get("xmp") or b""
     return Photo(
         path=path,
         sha256=hashlib.sha256(encoded).hexdigest(),
         stored_HWC=stored,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation_of(image),
         file_format=image.format or "",
-        exif=image.info.get("exif") or b"",
+        exif=exif,
         icc=icc,
         xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
         png_chunks=tuple(_kept_chunks(encoded)) if image.format == "PNG" else (),
-        notes=notes,
+        notes=notes + exif_notes,
     )
 
 

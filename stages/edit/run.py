@@ -21,11 +21,12 @@ from stages.common.face.blend import BlendMode, blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
+from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import EditConfig
 from stages.edit.method import edit_method
-from stages.edit.photo import Photo, Pixels, upright, upright_rgb
+from stages.edit.photo import Photo, Pixels, upright_rgb
 
 WAY_BACK = 10
 """How many pictures of the way back are kept."""

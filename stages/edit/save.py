@@ -10,15 +10,17 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from stages.common.errors import BadInputError, ConfigError
+from stages.common.images import upright
 from stages.common.manifest import write_atomically
 from stages.common.png_chunks import icc_chunk, insert_chunks
 from stages.common.provenance import embed_provenance
 from stages.common.video_writer import WRITABLE_SUFFIXES, output_suffix
+from stages.edit.exif import without_orientation, without_thumbnail
 from stages.edit.inputs import Source
-from stages.edit.photo import ORIENTATION_TAG, FileFormat, Photo, Pixels, upright
+from stages.edit.photo import FileFormat, Photo, Pixels
 
 JPEG_QUALITY = 95
 _PNG_COMPRESSION = 4
@@ -90,11 +92,11 @@ def save_crop(path: Path, crop_HWC: NDArray[np.uint8], *, grey: bool, record: Ma
 
 def encode_photo(photo: Photo, stored_HWC: Pixels, file_format: FileFormat) -> bytes:
     """File bytes with the photo's size, bit depth, alpha, orientation, profile and EXIF, as far as the format can."""
-    exif = _without_thumbnail(photo.exif)
+    exif = without_thumbnail(photo.exif)
     if file_format == "PNG" and photo.file_format != "PNG" and photo.orientation != 1:
         # Many programs ignore a PNG's EXIF, so what was not a PNG before is stored upright.
         stored_HWC = np.ascontiguousarray(upright(stored_HWC, photo.orientation))
-        exif = _without_orientation(exif)
+        exif = without_orientation(exif)
     if file_format == "JPEG":
         return _encode_jpeg(photo, stored_HWC, exif)
     chunks = list(photo.png_chunks)
@@ -130,25 +132,6 @@ def _encode_jpeg(photo: Photo, stored_HWC: Pixels, exif: bytes) -> bytes:
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=photo.icc or None, exif=exif or b"")
     return stream.getvalue()
-
-
-def _without_thumbnail(exif: bytes) -> bytes:
-    """A thumbnail would go on showing the face as it was."""
-    fields = Image.Exif()
-    fields.load(exif)
-    if not fields.get_ifd(ExifTags.IFD.IFD1):
-        return exif
-    # Writes the fields of the picture, of the camera and of the place, and not those of the thumbnail.
-    kept = Image.Exif()
-    kept.load(exif)
-    return kept.tobytes()
-
-
-def _without_orientation(exif: bytes) -> bytes:
-    fields = Image.Exif()
-    fields.load(exif)
-    fields[ORIENTATION_TAG] = 1
-    return fields.tobytes()
 
 
 def _write(path: Path, encoded: bytes) -> None:
