@@ -46,8 +46,8 @@ class EncodedSound:
     """A sound track of any file as AAC, or Opus in WebM; time 0 is that of the file.
 
     Mono stays mono, and all else becomes stereo, or with ``surround`` 5.1 where it was that. ``number`` counts the
-    file's sound tracks from 0; None is the first that can be decoded. Times are counted in samples, so they do not drift.
-    Raises ``BadInputError`` as ``open_sound`` does.
+    file's sound tracks from 0; None is the first that can be decoded. Times are counted in samples, and
+    do not drift. Raises ``BadInputError`` as ``open_sound`` does.
     """
 
     notes: Sequence[str] = ()

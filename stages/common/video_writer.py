@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from stages.common.kept_sound import KeptSound
 from stages.common.media.container import as_url, open_container
 from stages.common.sound_track import AddSound
 from stages.common.video import Frame, VideoInfo
+from stages.common.writable import same_file, temporary_path
 
 _RECORD_KEY = "comment"
 _OF_THE_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
@@ -54,13 +54,14 @@ class VideoWriter:
     ) -> None:
         if path.suffix.lower() not in _CODECS:
             raise ConfigError(f"{path} must end in {', '.join(WRITABLE_SUFFIXES)}")
+        if same_file(path, like.path):
+            raise BadInputError(f"{path} would be written over its own source", reason="unwritable")
         self.path, self._info = path, like
         self._add_sound = sound or partial(KeptSound, like.path, like.start_s)
         self._reformatter = VideoReformatter()
         with _as_unwritable(path):
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix.lower())
-            os.close(handle)
-        self._partial = Path(name)
+            self._partial = temporary_path(path, f"-{os.getpid()}{path.suffix.lower()}")
+            self._partial.touch(mode=0o600)
         try:
             self._open(record, crf)
         except BaseException:

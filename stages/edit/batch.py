@@ -18,7 +18,7 @@ from stages.edit.inputs import Source
 from stages.edit.like import write_sidecar
 from stages.edit.photo import Photo, load_photo
 from stages.edit.run import EditResult, edit_photo
-from stages.edit.save import save_crop, save_photo, way_back_path
+from stages.edit.save import crop_path, save_crop, save_photo, way_back_path
 from stages.edit.sweep import Sweep, SweepEditor, sweep_photo
 from stages.edit.video import check_video, edit_video
 
@@ -138,7 +138,7 @@ def _save(target: Path, photo: Photo, result: EditResult, config: EditConfig) ->
     outputs = [target]
     if config.crop_only:
         several = len(result.faces) > 1
-        outputs = [target.with_stem(f"{target.stem}-{i + 1}") if several else target for i in range(len(result.faces))]
+        outputs = [crop_path(target, i + 1) if several else target for i in range(len(result.faces))]
         for path, face in zip(outputs, result.faces, strict=True):
             save_crop(path, face.edited_SSC, grey=photo.color_channels == 1, record=result.provenance)
     else:

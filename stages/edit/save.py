@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +15,19 @@ from PIL import Image
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.images import upright
 from stages.common.manifest import write_atomically
+from stages.common.outputs import free_names, require_free
 from stages.common.png_chunks import icc_chunk, insert_chunks
 from stages.common.provenance import embed_provenance
 from stages.common.video_writer import WRITABLE_SUFFIXES, output_suffix
+from stages.common.writable import same_file
 from stages.edit.exif import without_orientation, without_thumbnail
 from stages.edit.inputs import Source
+from stages.edit.like import sidecar_path
 from stages.edit.photo import FileFormat, Photo, Pixels
 
 JPEG_QUALITY = 95
 _PNG_COMPRESSION = 4
+_MOST_CROPS = 100
 _FORMATS: dict[str, FileFormat] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 _EXIF_PREFIX = b"Exif\0\0"
@@ -31,13 +35,21 @@ ResultKind = Literal["picture", "crop", "sweep"]
 
 
 def plan_outputs(
-    sources: Sequence[Source], out: Path | None, label: str, *, kind: ResultKind = "picture", as_folder: bool = False
+    sources: Sequence[Source],
+    out: Path | None,
+    label: str,
+    *,
+    kind: ResultKind = "picture",
+    as_folder: bool = False,
+    beside: Callable[[Path], Sequence[Path]] = lambda _path: (),
+    note: Callable[[str], None] = lambda _line: None,
 ) -> list[Path]:
     """Where each result goes: ``<stem>-<label>.<suffix>`` in the current folder or below ``out``, or ``out`` itself.
 
     ``out`` is a folder when it exists as one, when ``as_folder``, or when there are several sources; names below the
-    folder that was given are kept.
-    Raises ``ConfigError`` when two results, or a result and an input, would share a path, and for parts of a video.
+    folder that was given are kept. A name that is taken, by another result, a source or a file that facediff did not
+    write, gets a number, which is noted; ``beside`` gives what is written beside a result.
+    Raises ``ConfigError`` and ``ResumeConflictError`` where ``out`` itself is taken, and for parts of a video.
     """
     folder = (
         out is None or as_folder or out.is_dir() or len(sources) > 1 or str(sources[0].name) != sources[0].path.name
@@ -50,22 +62,33 @@ def plan_outputs(
             known = WRITABLE_SUFFIXES if source.is_video else tuple(_FORMATS)
             if out.suffix.lower() not in known:
                 raise ConfigError(f"--out {out} must end in {', '.join(known)}", "Or give a folder: end it with /")
-            planned.append(out)
-            continue
+            require_free(out, [source.path], beside(out))
+            return [out]
         name = f"{source.path.stem}-{label}{'' if kind == 'picture' else '-' + kind}{_suffix(source, kind)}"
         planned.append((out or Path()) / source.name.with_name(name))
-    taken = {source.path.absolute() for source in sources}
-    for path in planned:
-        if path.absolute() in taken:
-            raise ConfigError(f"{path} would be written twice, or over its own source", "Choose another --out")
-        taken.add(path.absolute())
-    return planned
+    chosen = free_names(planned, [source.path for source in sources], beside)
+    for source, wanted, path in zip(sources, planned, chosen, strict=True):
+        if path != wanted:
+            note(f"{source.path}: its result is {path.name}, since {wanted.name} is taken or too long")
+    return chosen
+
+
+def written_beside(result: Path, *, way_back: bool, sidecar: bool, crops: bool) -> list[Path]:
+    """What an edit may write besides ``result``: pictures of the way back, crops of several faces, and sidecars."""
+    paths = [way_back_path(result)] if way_back else []
+    paths += [crop_path(result, number) for number in range(1, _MOST_CROPS)] if crops else []
+    return paths + ([sidecar_path(path) for path in (result, *paths)] if sidecar else [])
 
 
 def _suffix(source: Source, kind: ResultKind) -> str:
     if source.is_video:
         return output_suffix(source.path)
     return ".jpg" if kind == "picture" and source.path.suffix.lower() in _JPEG_SUFFIXES else ".png"
+
+
+def crop_path(result: Path, number: int) -> Path:
+    """Where the crop of one of several faces goes, counted from 1."""
+    return result.with_stem(f"{result.stem}-{number}")
 
 
 def way_back_path(result: Path) -> Path:
@@ -75,6 +98,8 @@ def way_back_path(result: Path) -> Path:
 
 def save_photo(path: Path, photo: Photo, stored_HWC: Pixels, record: Mapping[str, Any]) -> None:
     """Write an edit (pixels laid out like ``photo.stored_HWC``) atomically, in the format that ``path`` names."""
+    if same_file(path, photo.path):
+        raise BadInputError(f"{path} would be written over its own source", reason="unwritable")
     file_format = _FORMATS[path.suffix.lower()]
     encoded = encode_photo(photo, stored_HWC, file_format)
     _write(path, embed_provenance(encoded, record, photo.xmp))

@@ -1,6 +1,8 @@
 """One bad file never ends a batch, whatever is wrong with it."""
 
 import json
+import os
+import shutil
 
 import pytest
 from PIL import Image
@@ -91,3 +93,29 @@ def test_preprocess_counts_a_bug_as_a_row(photos, tmp_path, monkeypatch, capsys,
     assert code == 0
     assert json.loads(captured.out)["counts"]["rejected_by_reason"]["internal error"] == 1
     assert str(tmp_path / "home" / "logs") in captured.err
+
+
+def test_no_photo_and_no_foreign_file_is_replaced(photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a-happy.png").write_bytes(b"a holiday")
+    (photos / "b.jpg").write_bytes(b"")
+    Image.open(photos / "b.png").save(photos / "b.webp")
+    os.link(photos / "c.png", tmp_path / "out" / "c-happy.png")
+    before = (photos / "c.png").read_bytes()
+    for _ in range(2):
+        code, result, said = edit(tmp_path, monkeypatch, capsys, "in", "--out", "out")
+        assert (code, result["ok"]) == (3, 4)
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+            "a-happy-2.png", "a-happy.png", "b-happy-2.png", "b-happy.png", "c-happy-2.png", "c-happy.png"
+        ]  # fmt: skip
+        assert "a-happy.png is taken" in said
+        shutil.rmtree(tmp_path / "tiny")
+    assert (tmp_path / "out" / "a-happy.png").read_bytes() == b"a holiday"
+    assert (photos / "c.png").read_bytes() == (tmp_path / "out" / "c-happy.png").read_bytes() == before
+
+
+def test_an_output_that_is_named_is_not_replaced_either(photos, tmp_path, monkeypatch, capsys):
+    (tmp_path / "x.png").write_bytes(b"a holiday")
+    code, result, _ = edit(tmp_path, monkeypatch, capsys, photos / "a.png", "--out", "x.png")
+    assert (code, (tmp_path / "x.png").read_bytes()) == (4, b"a holiday")
+    assert "facediff did not write it" in result["error"]
