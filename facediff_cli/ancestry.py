@@ -39,8 +39,8 @@ def find_artifact(path: Path) -> Artifact:
 
 def find_provenance(path: Path) -> dict[str, Any] | None:
     """The record inside an edited PNG, JPEG or video; None for everything else."""
+    from stages.common.media_files import VIDEO_SUFFIXES
     from stages.common.records import read_record_of
-    from stages.common.video import VIDEO_SUFFIXES
 
     if not path.is_file() or path.suffix.lower() not in VIDEO_SUFFIXES | _PICTURES:
         return None

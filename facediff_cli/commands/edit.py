@@ -171,7 +171,7 @@ def edit(
     grid = parse_sweep(strengths, guidances) if sweep else None
     if grid is not None:
         cell_configs(config, grid)
-    sources = find_sources(photos, Path(out) if out else None)
+    sources = find_sources(photos, Path(out) if out else None, RichProgress().note)
     crops = config.crop_only and config.face == "all"
     beside = partial(written_beside, way_back=config.progressive, sidecar=sidecar, crops=crops)
     targets = plan_outputs(

@@ -9,14 +9,15 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
-"""What files of photos end in."""
 ORIENTATION_TAG = 0x0112
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+"""Of files that Pillow reads by itself."""
 PixelT = TypeVar("PixelT", bound=np.generic)
 
 
@@ -49,7 +50,7 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with open_picture(content) as image:
                 image.load()
                 return np.ascontiguousarray(upright(_to_rgb(image), orientation_of(image)))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -60,6 +61,13 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
     except Exception as error:
         # Pillow's decoders and its EXIF parser let many kinds of error through for damaged files.
         raise BadInputError(f"{name} is damaged: {_one_line(error)}", reason="unreadable") from error
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Pillow's view of the bytes of a photo, HEIF among them; raises what Pillow raises."""
+    if content[4:8] == b"ftyp" and content[8:12] not in _AVIF_BRANDS:
+        pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(content))
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.common.errors import BadInputError
+from stages.common.media_files import VIDEO_SUFFIXES
 from stages.common.provenance import read_provenance
-from stages.common.video import VIDEO_SUFFIXES
 from stages.common.video_writer import read_record
 
 

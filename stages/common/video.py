@@ -19,10 +19,6 @@ from numpy.typing import NDArray
 from stages.common.errors import BadInputError
 from stages.common.media.container import films_of, open_container, quarter_turns, start_of
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".avi", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
-)
-"""What files of videos end in."""
 _MATRICES = {1: Colorspace.ITU709, 9: Colorspace.BT2020}
 """By the number that a stream gives to its colours; most others, and no number, are BT.601 or next to it."""
 

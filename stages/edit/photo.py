@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
-from stages.common.images import orientation_of, read_bytes, upright
+from stages.common.images import open_picture, orientation_of, read_bytes, upright
 from stages.common.png_chunks import iter_chunks
 from stages.common.provenance import PNG_KEYWORD, PNG_XMP_KEYWORD
 from stages.edit.exif import readable_exif
@@ -26,7 +26,9 @@ MIN_SIDE_PX = 32
 _KEPT_CHUNKS = frozenset(
     {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 )
-_READABLE = "PNG, JPEG, WebP, TIFF, BMP or GIF"
+_READABLE = "PNG, JPEG, HEIC, AVIF, WebP, TIFF, JPEG 2000, BMP or GIF"
+_COLLECTIONS = frozenset({"MPO", "HEIF"})
+"""Formats that hold one main picture, and others such as a view for the other eye, which are no frames of a film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ def load_photo(path: Path) -> Photo:
 
 def _open(encoded: bytes, path: Path) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(encoded))
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        image = open_picture(encoded)
+        frames = 1 if image.format in _COLLECTIONS else getattr(image, "n_frames", 1)
         if frames > 1:
             raise BadInputError(f"{path} has {frames} frames", "Save the one to edit as a PNG first", reason="animated")
         if min(image.size) < MIN_SIDE_PX:
@@ -126,8 +128,20 @@ def _build(image: Image.Image, encoded: bytes, path: Path) -> Photo:
         icc=icc,
         xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
         png_chunks=tuple(_kept_chunks(encoded)) if image.format == "PNG" else (),
-        notes=notes + exif_notes,
+        notes=notes + exif_notes + _describe_losses(image),
     )
+
+
+def _describe_losses(image: Image.Image) -> tuple[str, ...]:
+    """What of the file neither the pixels nor the result have."""
+    notes = []
+    others = getattr(image, "n_frames", 1) - 1
+    if others:
+        notes.append(f"only its main picture is edited; {others} more in the file are left out")
+    bits = image.info.get("bit_depth", 8)
+    if image.format == "HEIF" and bits > 8:
+        notes.append(f"{bits} bits a channel became 8")
+    return tuple(notes)
 
 
 def _decode(image: Image.Image, encoded: bytes, path: Path) -> tuple[Pixels, tuple[str, ...]]:

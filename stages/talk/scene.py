@@ -18,8 +18,9 @@ from stages.common.face.detect import FaceDetector
 from stages.common.face.tracking import NO_FACE, choose_tracks, follow
 from stages.common.images import read_rgb
 from stages.common.media.video import Video
+from stages.common.media_files import VIDEO_SUFFIXES
 from stages.common.progress import Progress
-from stages.common.video import VIDEO_SUFFIXES, VideoInfo, VideoReader
+from stages.common.video import VideoInfo, VideoReader
 from stages.talk.framing import frame_boxes
 
 Picture = NDArray[np.uint8]

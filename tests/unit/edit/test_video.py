@@ -205,3 +205,10 @@ def test_memory_of_noise_reaches_the_model_only_where_it_is_asked_for(tmp_path, 
     edited(clip, tmp_path / "b.mp4")
     assert asked == [[0, 0]]
     assert EditConfig(emotion="happy").video.memory > 0
+
+
+@pytest.mark.parametrize("name", ["12:30:01.mp4", "a%03d.mp4", "concat:x.mp4", "é" * 120 + ".mp4"])
+def test_names_that_mean_something_to_ffmpeg_or_are_long(tmp_path, name):
+    clip = write_clip(tmp_path / "a.mp4", [ONE] * 3, sound=True).rename(tmp_path / name)
+    assert edited(clip, tmp_path / f"x:{name}").counts.edited == 3
+    assert len(pictures(tmp_path / f"x:{name}")) == 3
