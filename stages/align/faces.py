@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from stages.align.config import AlignConfig
 from stages.align.sources import Sample
 from stages.common.containment import as_bad_input, concerns_all
-from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.search import find_faces
 from stages.common.images import decode_rgb, encode_jpeg, read_bytes
 from stages.common.samples import OK, sample_key
 
@@ -92,11 +92,7 @@ class FaceMaker:
         return encode_jpeg(crop, self._config.jpeg_quality)
 
     def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> NDArray[np.uint8] | None:
-        faces = self._detector(rgb)
-        if not faces:
-            row.status = "no face"
-            return None
-        faces = likely_faces(faces, row.source_path)
+        faces = find_faces(self._detector, rgb, row.source_path, every=self._config.several != "largest")
         face = min(faces, key=lambda f: _distance_px(f, rgb)) if self._config.several == "central" else faces[0]
         row.box_xyxy = [float(v) for v in face.box_xyxy]
         row.landmarks = [float(v) for v in face.landmarks.ravel()]

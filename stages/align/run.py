@@ -121,7 +121,7 @@ def _describe_faces(rows: list[FaceRow]) -> dict[str, object]:
 
 ALIGN: StageSpec[AlignConfig] = StageSpec(
     name="align",
-    version=2,
+    version=3,
     config_type=AlignConfig,
     inputs={"photos": ArtifactKind.SOURCE},
     output=ArtifactKind.FACES,
