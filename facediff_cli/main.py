@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from facediff_cli.reporting import print_error
+from facediff_cli.reporting import forgive_streams, print_error
 from facediff_cli.signals import as_interrupts
 
 _GROUPS = {
@@ -79,6 +79,7 @@ _register()
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; only a bug leaves as an exception, with its traceback."""
+    forgive_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:

@@ -72,6 +72,7 @@ class VideoReader:
         self._stream = _first_film(path, self._container)
         self._stream.thread_type = "AUTO"
         self.info = _describe(path, self._container, self._stream)
+        self._shown = 0
 
     def __enter__(self) -> VideoReader:
         return self
@@ -79,15 +80,28 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether the frames that were read end before the video says that it ends, by more than a frame.
+
+        Frames that an edit list leaves out are not missing, though a file counts them.
+        """
+        said = self._stream.duration
+        if said is None:
+            return self.info.says_frames
+        return bool(self._shown < said - 1.5 / (self.info.rate_hz * self.info.time_base))
+
     def frames(self) -> Iterator[Frame]:
         """All frames in the order of display; times always grow. Raises ``BadInputError`` ("damaged")."""
         reformatter, info = VideoReformatter(), self.info
         step = max(1, round(1 / (info.rate_hz * info.time_base)))
-        offset, following, count = round(info.start_s / info.time_base), 0, 0
+        offset, following, count, first = round(info.start_s / info.time_base), 0, 0, 0
         try:
             for decoded in self._container.decode(self._stream):
                 pts = following if decoded.pts is None else max(following, decoded.pts - offset)
                 duration = int(decoded.duration or step)
+                first = pts if count == 0 else first
+                self._shown = pts + duration - first
                 yield Frame(_to_rgb(decoded, info, reformatter), pts, duration, quarter_turns(decoded))
                 following, count = pts + 1, count + 1
         except av.error.FFmpegError as error:

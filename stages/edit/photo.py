@@ -12,9 +12,10 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, JpegImagePlugin, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
+from stages.common.films_in_photos import has_film
 from stages.common.images import open_picture, orientation_of, read_bytes, upright
 from stages.common.png_chunks import iter_chunks
 from stages.common.provenance import PNG_KEYWORD, PNG_XMP_KEYWORD
@@ -29,6 +30,14 @@ _KEPT_CHUNKS = frozenset(
 _READABLE = "PNG, JPEG, HEIC, AVIF, WebP, TIFF, JPEG 2000, BMP or GIF"
 _COLLECTIONS = frozenset({"MPO", "HEIF"})
 """Formats that hold one main picture, and others such as a view for the other eye, which are no frames of a film."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegCoding:
+    """How coarse a JPEG is: its quantisation tables in Pillow's order, and Pillow's number for its subsampling."""
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class Photo:
     xmp: bytes = b""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
+    jpeg: JpegCoding | None = None
 
     @property
     def output_format(self) -> FileFormat:
@@ -128,16 +138,31 @@ def _build(image: Image.Image, encoded: bytes, path: Path) -> Photo:
         icc=icc,
         xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
         png_chunks=tuple(_kept_chunks(encoded)) if image.format == "PNG" else (),
-        notes=notes + exif_notes + _describe_losses(image),
+        notes=notes + exif_notes + _describe_losses(image, encoded),
+        jpeg=_jpeg_coding(image),
     )
 
 
-def _describe_losses(image: Image.Image) -> tuple[str, ...]:
+def _jpeg_coding(image: Image.Image) -> JpegCoding | None:
+    """None for other formats, for CMYK, and for subsampling that Pillow has no number for."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in {"L", "RGB"}:
+        return None
+    subsampling = JpegImagePlugin.get_sampling(image)
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+    if not tables or max(map(max, tables)) > 255 or (subsampling < 0 and image.mode == "RGB"):
+        return None
+    return JpegCoding(tables, max(subsampling, 0))
+
+
+def _describe_losses(image: Image.Image, encoded: bytes) -> tuple[str, ...]:
     """What of the file neither the pixels nor the result have."""
     notes = []
     others = getattr(image, "n_frames", 1) - 1
     if others:
         notes.append(f"only its main picture is edited; {others} more in the file are left out")
+    xmp = image.info.get("xmp") or b""
+    if image.format in {"JPEG", "MPO"} and has_film(encoded, xmp.decode("utf-8", "replace")):
+        notes.append("the film of this Motion Photo is left out")
     bits = image.info.get("bit_depth", 8)
     if image.format == "HEIF" and bits > 8:
         notes.append(f"{bits} bits a channel became 8")

@@ -155,8 +155,15 @@ def _encode_jpeg(photo: Photo, stored_HWC: Pixels, exif: bytes) -> bytes:
         pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     stream = io.BytesIO()
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=photo.icc or None, exif=exif or b"")
+    image.save(stream, "JPEG", icc_profile=photo.icc or None, exif=exif or b"", **_coding(photo, image))
     return stream.getvalue()
+
+
+def _coding(photo: Photo, image: Image.Image) -> dict[str, Any]:
+    """As the photo was coded where it was a JPEG, so that what is not edited comes back but for rounding."""
+    if photo.jpeg is None or len(photo.jpeg.tables) > (1 if image.mode == "L" else 4):
+        return {"quality": JPEG_QUALITY, "subsampling": 0}
+    return {"qtables": [list(table) for table in photo.jpeg.tables], "subsampling": photo.jpeg.subsampling}
 
 
 def _write(path: Path, encoded: bytes) -> None:

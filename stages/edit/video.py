@@ -94,10 +94,10 @@ def edit_video(
                     writer.write(frame, stored_HWC)
                 task.advance(len(batch), edited=batches.counts.edited)
             _require_edits(batches.counts, path, search.tried)
-            sound_notes = tuple(writer.notes)
+            sound_notes, ended_early = tuple(writer.notes), reader.ended_early
     counts = batches.counts
     provenance = {**record, "faces": [t.as_json() for t in batches.tracks.values()], "counts": counts.as_json()}
-    lost = reader.info.frames - counts.frames if reader.info.says_frames else 0
+    lost = reader.info.frames - counts.frames if reader.info.says_frames and ended_early else 0
     notes = (f"only {counts.frames} of {reader.info.frames} frames could be read",) if lost > 0 else ()
     return VideoResult(counts, provenance, notes + sound_notes)
 
