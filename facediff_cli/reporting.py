@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stages.common.progress import Task
 
 PLAIN_INTERVAL_S = 10.0
+_NOBODY_READS = frozenset({errno.EPIPE, errno.EBADF, errno.EIO, errno.ENOSPC})
 
 
 def forgive_streams() -> None:
@@ -42,8 +44,15 @@ def emit(payload: Mapping[str, Any], as_json: bool, render: Callable[[Console], 
         else:
             render(_quiet_console())
             sys.stdout.flush()
-    except (OSError, ValueError):  # ValueError is Python's word for a closed stream
+    except (OSError, ValueError) as error:
+        if not _is_closed(error):
+            raise
         _silence_stdout()
+
+
+def _is_closed(error: OSError | ValueError) -> bool:
+    """Whether a stream failed because nobody reads it any more; Python's word for a closed one is ``ValueError``."""
+    return error.errno in _NOBODY_READS if isinstance(error, OSError) else "closed" in str(error)
 
 
 def print_error(message: str, exit_code: int, as_json: bool) -> None:

@@ -73,13 +73,21 @@ class FrameSearch:
 
     def __call__(self, rgb: Picture) -> list[Face]:
         self._seen = rgb
-        for turns in (0, *(_TURNS if self.turned else ())) if self._turns is None else (self._turns,):
+        unsure: list[Face] = []
+        for turns in self._ways():
             found = [turn_back(face, turns, rgb) for face in _look(self.detector, _turn(rgb, turns), self.every)]
             faces = likely_faces(found, self.path) if found else []
-            if faces and (turns == 0 or faces[0].score >= _SURE_SCORE):
+            if max((face.score for face in faces), default=0.0) >= _SURE_SCORE:
                 self._turns = turns
                 return faces
-        return []
+            if turns in {0, self._turns}:
+                unsure = faces
+        return unsure
+
+    def _ways(self) -> tuple[int, ...]:
+        if self._turns is not None:
+            return (self._turns,)
+        return (0, *_TURNS) if self.turned else (0,)
 
     @property
     def tried(self) -> str:

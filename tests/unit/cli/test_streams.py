@@ -42,7 +42,9 @@ class Broken(io.StringIO):
         raise self.error
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(32, "x"), OSError(5, "x"), ValueError("I/O on closed file")])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "x"), OSError(5, "x"), ValueError("I/O operation on closed file.")]
+)
 def test_streams_that_are_closed(monkeypatch, error):
     monkeypatch.setattr(sys, "stdout", Broken(error))
     monkeypatch.setattr(sys, "stderr", Broken(error))
@@ -53,6 +55,14 @@ def test_streams_that_are_closed(monkeypatch, error):
     with RichProgress(plain=True).task("files", 1) as task:
         task.advance()
     print_error("a", 3, True)
+
+
+def test_other_errors_are_not_hidden():
+    def render(_console):
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        emit({}, False, render)
 
 
 def test_streams_that_do_not_exist(monkeypatch):
