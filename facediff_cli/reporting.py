@@ -52,7 +52,9 @@ def emit(payload: Mapping[str, Any], as_json: bool, render: Callable[[Console], 
 
 def _is_closed(error: OSError | ValueError) -> bool:
     """Whether a stream failed because nobody reads it any more; Python's word for a closed one is ``ValueError``."""
-    return error.errno in _NOBODY_READS if isinstance(error, OSError) else "closed" in str(error)
+    if isinstance(error, OSError):
+        return isinstance(error, BrokenPipeError) or error.errno in _NOBODY_READS
+    return "closed" in str(error)
 
 
 def print_error(message: str, exit_code: int, as_json: bool) -> None:
