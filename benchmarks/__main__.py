@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "inversion": _inversion,
         "judge": _judge,
         "talk": _talk,
+        "expression": _expression,
     }
     results: dict[str, Any] = {}
     exit_code = 0
@@ -60,7 +61,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "section",
         nargs="?",
-        choices=["all", "judge", "preprocess", "edit", "throughput", "inversion", "training", "talk"],
+        choices=["all", "judge", "preprocess", "edit", "throughput", "inversion", "training", "talk", "expression"],
         default="all",
     )
     add("--model", default=DEFAULT_MODEL, help="a model's name or folder (default: %(default)s)")
@@ -81,7 +82,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--count", type=int, default=512, help="preprocess: how many photos (default: %(default)s)")
     add("--workers", type=int, help="preprocess: the most workers (default: the cores)")
     add("--seconds", nargs="+", type=int, default=[30, 1800], help="throughput: lengths of videos (default: 30 1800)")
-    add("--shards", type=Path, help="training: what `facediff shard` wrote, to measure the loader")
+    add("--shards", type=Path, help="training, expression: what `facediff shard` wrote")
     add("--batch", type=int, default=4, help="training: samples a step (default: %(default)s)")
     add(
         "--clips", type=Path, default=_environment_path("FACEDIFF_CLIPS"), help="talk: what `preprocess` made of videos"
@@ -254,6 +255,16 @@ def _talk(options: argparse.Namespace) -> dict[str, Any]:
     results["videos"] = dub_videos(model, videos, options.out, config)
     print_videos(results["videos"])
     return results
+
+
+def _expression(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.expression import measure_expression, print_expression
+
+    if options.shards is None:
+        raise ConfigError("no faces whose expression is known", "Give --shards")
+    result = measure_expression(options.shards, resolve_model(options.model).root, options.split, options.device)
+    print_expression(result)
+    return result
 
 
 if __name__ == "__main__":

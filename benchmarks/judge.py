@@ -17,12 +17,12 @@ from benchmarks.editing import Case, Edited, edit_cases, prepare_cases
 from benchmarks.photos import select_photos
 from benchmarks.tables import print_table
 from stages.common.face.detect import FaceDetector, load_detector
+from stages.common.face.embedder import FaceEmbedder
 from stages.common.face.similarity import transform_points
 from stages.common.images import read_rgb
 from stages.edit.config import EditConfig
 from stages.edit.run import FaceEditor
 from stages.evaluate.fer import Recogniser, haar_like_box
-from stages.evaluate.identity import FaceEmbedder
 from stages.evaluate.statistics import bootstrap_interval, cosine, psnr_db
 from stages.models.fer_judge import FER_LABELS
 

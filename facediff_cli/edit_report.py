@@ -42,7 +42,7 @@ def show_outcomes(outcomes: Sequence[FileOutcome], artifact: Artifact, config: E
     def render(console: Console) -> None:
         for outcome in outcomes:
             for path in outcome.outputs:
-                console.print(f"{path}  ({_describe(outcome)} -> {config.emotion})", markup=False)
+                console.print(f"{path}  ({_describe(outcome)} -> {config.target_name})", markup=False)
             if "counts" in outcome.record:
                 console.print(f"  {_describe_frames(outcome.record['counts'])}", markup=False)
 
@@ -81,6 +81,6 @@ def show_plan(
     def render(console: Console) -> None:
         for path, target in planned:
             console.print(f"{path} -> {target}", markup=False)
-        console.print(f"  model {artifact.root.name}, {config.source} -> {config.emotion}", markup=False)
+        console.print(f"  model {artifact.root.name}, {config.source} -> {config.target_name}", markup=False)
 
     emit(payload, as_json, render)

@@ -21,7 +21,10 @@ _GROUPS = {
     "manifest": "Look at what facediff wrote: contents, integrity, ancestry.",
     "models": "Find, check, import, export and share models.",
 }
-_COMMANDS = ("edit", "talk", "demo", "synthesize", "interpolate", "neighbors", "run", "shard", "report", "doctor")
+_COMMANDS = (
+    *("edit", "talk", "demo", "expression", "synthesize", "interpolate", "neighbors", "run", "shard", "report"),
+    "doctor",
+)
 _UNUSABLE_FILE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",

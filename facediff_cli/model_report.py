@@ -87,10 +87,17 @@ def _talker(config: Any) -> dict[str, Module]:
     return {"talker unet": talker.unet, "talker conditioning": talker.conditioning}
 
 
+def _expression_network(config: Any) -> dict[str, Module]:
+    from stages.models.expression_network import ExpressionNetwork
+
+    return {"expression_network": ExpressionNetwork(config.network)}
+
+
 _NETWORKS: dict[str, Callable[[Any], dict[str, Module]]] = {
     "vqgan": _first_stage,
     "ldm": _denoiser,
     "talk_training": _talker,
+    "expression": _expression_network,
 }
 """Sections of a preset to what `train` builds from them; the schedule shown is the first one's."""
 

@@ -100,15 +100,15 @@ def load_given(**inputs: tuple[Path | None, str]) -> dict[str, Artifact]:
     return {role: load_input(path, kind) for role, (path, kind) in inputs.items() if path is not None}
 
 
-def load_init(name: str | None, kind: str) -> dict[str, Artifact]:
-    """The weights to start from: a finished run of this kind as "init", or a released model that holds them."""
+def load_init(name: str | None, kind: str, role: str = "init") -> dict[str, Artifact]:
+    """The weights to start from: a finished run of this kind as "init", or as "init_model" a model that holds them."""
     if name is None:
         return {}
     from stages.common.manifest import ArtifactKind, load_artifact
     from stages.common.weights import named_model, resolve_model
 
     artifact = resolve_model(name) if named_model(name) else load_artifact(Path(name))
-    return {role_of(artifact, {"init": ArtifactKind(kind), "init_model": ArtifactKind.MODEL}): artifact}
+    return {role_of(artifact, {role: ArtifactKind(kind), f"{role}_model": ArtifactKind.MODEL}): artifact}
 
 
 def role_of(artifact: Artifact, roles: Mapping[str, ArtifactKind], hint: str = "") -> str:

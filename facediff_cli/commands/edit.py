@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 class Blend(StrEnum):
     """How the edit goes back into the photo."""
 
+    WARP = "warp"
     DELTA = "delta"
     PASTE = "paste"
 
@@ -71,6 +72,24 @@ def edit(
     amount: Annotated[
         float, typer.Option("--amount", help="How much of it, 0 to 1.5: 0 is the face's own, above 1 overdoes it.")
     ] = 1.0,
+    au: Annotated[
+        str | None, typer.Option("--au", metavar="AU12=0.8,AU4L=0.3", help="Action units to add; 1 is a strong one.")
+    ] = None,
+    expression: Annotated[
+        str | None,
+        typer.Option(
+            "--expression",
+            metavar="jawOpen=0.4,browInnerUp=+0.2",
+            help="Coefficients to set (0.4) or to add to (+0.2); see `facediff expression`.",
+        ),
+    ] = None,
+    valence: Annotated[
+        float | None, typer.Option("--valence", help="More pleasant (to 1) or unpleasant (to -1) to look at.")
+    ] = None,
+    arousal: Annotated[float | None, typer.Option("--arousal", help="More excited (to 1) or calm (to -1).")] = None,
+    copy_from: Annotated[
+        Path | None, typer.Option("--copy-from", metavar="PHOTO", help="Give the expression of the face in this photo.")
+    ] = None,
     source: Annotated[
         str, typer.Option("--source", metavar="auto|EMOTION", help="The expression in the photo; auto looks.")
     ] = "auto",
@@ -86,8 +105,11 @@ def edit(
     steps: Annotated[int, typer.Option("--steps", help="Sampling steps there, and as many back.")] = 40,
     sampler: RoundTripOption = RoundTripSampler.DDIM,
     blend: Annotated[
-        Blend, typer.Option("--blend", help="delta adds the change to the photo's own pixels; paste replaces them.")
-    ] = Blend.DELTA,
+        Blend,
+        typer.Option(
+            "--blend", help="warp moves the photo's pixels, delta adds the change to them, paste replaces them."
+        ),
+    ] = Blend.WARP,
     face: Annotated[
         str, typer.Option("--face", metavar="N|all|largest", help="Which face, counted from the left.")
     ] = "largest",
@@ -142,6 +164,12 @@ def edit(
 
     * `facediff edit -e happy:0.7,surprise:0.3 --amount 0.8 --out results/ holiday/ clip.mp4`
 
+    * `facediff edit --au AU12=0.8,AU4=0.3 portrait.jpg`
+
+    * `facediff edit --expression jawOpen=0.4,browInnerUp=+0.2 portrait.jpg`
+
+    * `facediff edit --copy-from actor.jpg portrait.jpg`
+
     * `facediff edit --like portrait-happy.jpg other.jpg`
     """
     from stages.common.weights import resolve_model
@@ -154,6 +182,11 @@ def edit(
     fields = {
         "emotion": emotion,
         "amount": amount,
+        "au": _parse_pairs("--au", au),
+        "expression": _parse_pairs("--expression", expression),
+        "valence": valence,
+        "arousal": arousal,
+        "copied": {} if copy_from is None else _expression_in(copy_from, model, device.value, detector.value),
         "source": source,
         "strength": strength,
         "guidance": guidance,
@@ -200,6 +233,28 @@ def edit(
     show_outcomes(outcomes, artifact, config, as_json)
 
 
+def _expression_in(path: Path, model: str, device: str, detector: str) -> dict[str, float]:
+    """The coefficients of the largest face in a photo, by name."""
+    from stages.common.weights import resolve_model
+    from stages.edit.photo import load_photo
+    from stages.edit.run import measure_photo
+
+    return measure_photo(load_photo(path), *load_models(resolve_model(model), device, detector))
+
+
+def _parse_pairs(option: str, text: str | None) -> dict[str, str]:
+    """ "a=1,b=+2" as names and values. Raises ``ConfigError``."""
+    from stages.common.errors import ConfigError
+
+    pairs = {}
+    for part in filter(None, (text or "").split(",")):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise ConfigError(f"{option}: {part!r} is not NAME=VALUE", "Such as AU12=0.8 or jawOpen=+0.2")
+        pairs[name] = value
+    return pairs
+
+
 def _is_given(context: typer.Context, name: str) -> bool:
     """Whether the option was written on the command line."""
     found = context.get_parameter_source(name)
@@ -215,14 +270,11 @@ def _read_like(path: Path) -> Like:
 def _make_config(
     context: typer.Context, fields: Mapping[str, Any], settings: Sequence[str], earlier: Like | None
 ) -> EditConfig:
-    from stages.common.errors import ConfigError
     from stages.edit.config import make_edit_config
 
     if earlier is not None:
         given = {name: value for name, value in fields.items() if _is_given(context, name)}
         return make_edit_config(settings, **{**earlier.fields, **given})
-    if fields["emotion"] is None:
-        raise ConfigError("no expression is asked for", "Add --emotion happy, or --like RESULT")
     return make_edit_config(settings, **fields)
 
 

@@ -10,7 +10,7 @@ import typer
 from facediff_cli.commands import models_experts, models_export, models_hub, models_import
 from facediff_cli.options import ConfigOption, DryRunOption, JsonOption, OutFolderOption, SetOption
 from facediff_cli.reporting import emit, format_size
-from facediff_cli.stage_command import load_input, run_stage
+from facediff_cli.stage_command import load_given, load_input, run_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -111,16 +111,22 @@ def bundle(
     ldm: Annotated[Path, typer.Option("--ldm", metavar="RUN", help="The folder that `train ldm` wrote.")],
     emotion: Annotated[Path, typer.Option("--emotion", metavar="RUN", help="The folder that `train emotion` wrote.")],
     out: OutFolderOption,
+    expression: Annotated[
+        Path | None, typer.Option("--expression", metavar="RUN", help="The folder that `train expression` wrote.")
+    ] = None,
+    upscaler: Annotated[
+        Path | None, typer.Option("--upscaler", metavar="RUN", help="The folder that `train upscaler` wrote.")
+    ] = None,
     config: ConfigOption = "mini",
     settings: SetOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Join a trained model and an emotion classifier, in half precision, in one folder to use or release.
+    """Join a trained model, an emotion classifier and an expression network, in half precision, in one folder.
 
     **Examples**
 
-    * `facediff models bundle --ldm runs/ldm --emotion runs/emotion --out runs/my-model`
+    * `facediff models bundle --ldm runs/ldm --emotion runs/emotion --expression runs/expression --out runs/my-model`
 
     * `facediff edit --emotion happy photo.jpg --model runs/my-model`
     """
@@ -131,7 +137,11 @@ def bundle(
     run_stage(
         BUNDLE,
         resolve_config(BundleConfig, "bundle", config, settings or ()),
-        {"ldm": load_input(ldm, "latent_diffusion"), "emotion": load_input(emotion, "emotion_classifier")},
+        {
+            "ldm": load_input(ldm, "latent_diffusion"),
+            "emotion": load_input(emotion, "emotion_classifier"),
+            **load_given(expression=(expression, "expression_network"), upscaler=(upscaler, "upscaler")),
+        },
         out,
         dry_run=dry_run,
         as_json=as_json,

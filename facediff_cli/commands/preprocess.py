@@ -42,6 +42,9 @@ class PhotosOptions:
     size: SizeOption = None
     workers: WorkersOption = CPU_COUNT
     limit: LimitOption = None
+    expression: Annotated[
+        bool, typer.Option("--expression", help="Measure expression coefficients and points too (needs MediaPipe).")
+    ] = False
     config: ConfigOption = None
     settings: SetOption = None
     dry_run: DryRunOption = False
@@ -108,7 +111,9 @@ def _run(read: Callable[[], Photos], out: Path, how: PhotosOptions) -> None:
     from stages.align.run import ALIGN
     from stages.common.config import resolve_config
 
-    options = as_settings({"detector": how.detector, "size_px": how.size, "limit": how.limit})
+    options = as_settings(
+        {"detector": how.detector, "size_px": how.size, "limit": how.limit, "expression": how.expression or None}
+    )
     align = resolve_config(AlignConfig, "align", how.config, [*(how.settings or ()), *options])
     align, reason = settle_detector(align, fetch=not how.dry_run)
     RichProgress().note(reason)

@@ -1,4 +1,4 @@
-"""``facediff train``: the first stage, the latent diffusion model, the emotion classifier, and the talking face."""
+"""``facediff train``: the image models, the classifiers, the expression network, and the talking face."""
 
 from __future__ import annotations
 
@@ -56,12 +56,38 @@ def vqgan(
 
     * `facediff train vqgan --data runs/grid --out runs/talk-vqgan --init runs/vqgan --config grid-mini`
     """
+    from stages.common.clip_frames import PICTURE_ROLES
     from stages.common.manifest import load_artifact
-    from stages.vqgan.run import PICTURE_ROLES, VQGAN
+    from stages.vqgan.run import VQGAN
 
     pictures = load_artifact(data)
     inputs = {role_of(pictures, PICTURE_ROLES): pictures, **load_init(init, "first_stage")}
     train(VQGAN, inputs, out, how)
+
+
+@app.command()
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
+def autoencoder(
+    how: TrainingOptions,
+    data: PicturesOption,
+    out: OutFolderOption,
+) -> None:
+    """Train a first stage without a codebook: principal components of patches, and a small convolutional decoder.
+
+    It keeps more of a picture than a small `train vqgan`, and trains in minutes. Give it to `train ldm --first-stage`.
+
+    **Examples**
+
+    * `facediff train autoencoder --data runs/shards --out runs/autoencoder`
+
+    * `facediff train autoencoder --data runs/shards --out runs/ae-24 --set network.components=24`
+    """
+    from stages.autoencoder.run import AUTOENCODER
+    from stages.common.clip_frames import PICTURE_ROLES
+    from stages.common.manifest import load_artifact
+
+    pictures = load_artifact(data)
+    train(AUTOENCODER, {role_of(pictures, PICTURE_ROLES): pictures}, out, how)
 
 
 @app.command()
@@ -117,6 +143,28 @@ def emotion(
 
 @app.command()
 @takes(TrainingOptions, config=_DEFAULT_PRESET)
+def expression(
+    how: TrainingOptions,
+    data: DataOption,
+    out: OutFolderOption,
+) -> None:
+    """Train the expression network: a face's points and coefficients, as a far larger teacher measured them.
+
+    The faces must have been made by `preprocess ... --expression`.
+
+    **Examples**
+
+    * `facediff train expression --data runs/shards --out runs/expression`
+
+    * `facediff train expression --data runs/shards --out runs/expression --set loop.steps=500`
+    """
+    from stages.expression.run import EXPRESSION
+
+    train(EXPRESSION, {"data": load_input(data, "shards")}, out, how)
+
+
+@app.command()
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
 def classifier(
     how: TrainingOptions,
     data: DataOption,
@@ -136,6 +184,32 @@ def classifier(
     inputs = {"data": load_input(data, "shards")}
     inputs |= load_given(first_stage=(first_stage, "first_stage"))
     train(CLASSIFIER, inputs, out, how)
+
+
+@app.command()
+@takes(TrainingOptions, config=_DEFAULT_PRESET)
+def upscaler(
+    how: TrainingOptions,
+    data: DataOption,
+    out: OutFolderOption,
+    first_stage: Annotated[
+        str, typer.Option("--first-stage", metavar="RUN|MODEL", help="What `train vqgan` wrote, or a model.")
+    ],
+) -> None:
+    """Train the network that enlarges mouths and eyes of edits, on pictures four times as large as its crops.
+
+    **Examples**
+
+    * `facediff preprocess folder portraits --labels people.csv --size 512 --out runs/large`
+
+    * `facediff shard runs/large --out runs/large-shards`
+
+    * `facediff train upscaler --data runs/large-shards --first-stage facediff-mini --out runs/upscaler`
+    """
+    from stages.upscaler.run import UPSCALER
+
+    inputs = {"data": load_input(data, "shards"), **load_init(first_stage, "first_stage", "first_stage")}
+    train(UPSCALER, inputs, out, how)
 
 
 @app.command()

@@ -22,6 +22,8 @@ class AlignConfig(StageConfig):
     min_blur: float = Field(default=15.0, ge=0)
     """Least variance of the Laplacian of the face at 128 px: of press photos, half have 175, one in 1000 under 25."""
     colour_only: bool = False
+    expression: bool = False
+    """Whether each face's points, coefficients and embedding are measured too, for ``expressions.parquet``."""
     max_rejected: float = Field(default=0.5, ge=0, le=1)
     """Largest fraction that may be rejected, grey photos and labels that are no emotion aside."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)

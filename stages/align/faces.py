@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,10 @@ _GREY_SPREAD = 2.0
 
 @dataclass(slots=True)
 class FaceRow:
-    """One row of ``faces.parquet``; ``status`` is "ok" or the reason. Boxes and landmarks are in photo pixels."""
+    """One row of ``faces.parquet``; ``status`` is "ok" or the reason. Boxes and landmarks are in photo pixels.
+
+    The last three are a row of ``expressions.parquet``, ``points`` in pixels of the aligned face.
+    """
 
     sample_key: str
     source_path: str
@@ -43,15 +47,26 @@ class FaceRow:
     transform: list[float] = field(default_factory=list)
     blur_score: float | None = None
     detector: str = ""
+    points: list[float] | None = None
+    coefficients: list[float] | None = None
+    identity_embedding: list[float] | None = None
 
 
 class FaceMaker:
     """Finds, judges and cuts the face of each sample; one instance a process."""
 
-    def __init__(self, config: AlignConfig, root: Path, detector: FaceDetector) -> None:
+    def __init__(
+        self,
+        config: AlignConfig,
+        root: Path,
+        detector: FaceDetector,
+        measure: Callable[[NDArray[np.uint8], NDArray[np.float64], FaceRow], None] | None = None,
+    ) -> None:
+        """``measure`` adds to the row of a photo what its face, taken to the crop by a matrix, shows."""
         self._config = config
         self._root = root
         self._detector = detector
+        self._measure = measure
 
     def make(self, sample: Sample) -> tuple[FaceRow, bytes | None]:
         """The sample's row, and the JPEG of its face if the status is "ok"."""
@@ -81,17 +96,21 @@ class FaceMaker:
     def _make(self, sample: Sample, row: FaceRow) -> bytes | None:
         content = read_bytes(self._root / sample.source_path)
         row.source_sha256 = hashlib.sha256(content).hexdigest()
-        crop = self._cut(decode_rgb(content, sample.source_path), row)
-        if crop is None:
+        rgb = decode_rgb(content, sample.source_path)
+        cut = self._cut(rgb, row)
+        if cut is None:
             return None
+        crop, matrix = cut
         if sample.grey is None:
             row.grey = is_grey(crop)
         if row.grey and self._config.colour_only:
             row.status = GREY
             return None
+        if self._measure is not None:
+            self._measure(rgb, matrix, row)
         return encode_jpeg(crop, self._config.jpeg_quality)
 
-    def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> NDArray[np.uint8] | None:
+    def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | None:
         faces = find_faces(self._detector, rgb, row.source_path, every=self._config.several != "largest")
         face = min(faces, key=lambda f: _distance_px(f, rgb)) if self._config.several == "central" else faces[0]
         row.box_xyxy = [float(v) for v in face.box_xyxy]
@@ -108,7 +127,7 @@ class FaceMaker:
         if row.blur_score < self._config.min_blur:
             row.status = "blurred"
             return None
-        return crop
+        return crop, matrix
 
 
 def _distance_px(face: Face, rgb: NDArray[np.uint8]) -> float:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.align.config import AlignConfig
+from stages.align.expressions import ExpressionMeasurer
 from stages.align.faces import DUPLICATE, GREY, FaceMaker, FaceRow
 from stages.align.sources import NOT_AN_EMOTION, Photos, Sample
 from stages.common.chunks import Chunk, Worker, run_chunks, table_path
 from stages.common.containment import note_bugs
 from stages.common.errors import BadInputError
+from stages.common.expressions import EXPRESSION_FIELDS, EXPRESSION_SCHEMA, EXPRESSIONS_NAME
 from stages.common.face.detect import load_detector, resolve_detector
 from stages.common.manifest import Artifact, ArtifactKind, write_atomically
 from stages.common.samples import OK, count_statuses
@@ -43,6 +45,7 @@ SCHEMA = pa.schema(
         pa.field("detector", pa.string(), nullable=False),
     ]
 )
+_CHUNK_SCHEMA = pa.schema([*SCHEMA, *EXPRESSION_FIELDS])
 _ASKED_FOR = frozenset({GREY, NOT_AN_EMOTION})
 
 
@@ -65,7 +68,8 @@ def run_align(config: AlignConfig, inputs: Mapping[str, Artifact], context: RunC
 
 
 def _start(config: AlignConfig, root: Path, out: Path, device: str) -> Worker[Sample]:
-    return partial(_make_chunk, FaceMaker(config, root, load_detector(config.detector, device)), out)
+    measure = ExpressionMeasurer(config.size_px) if config.expression else None
+    return partial(_make_chunk, FaceMaker(config, root, load_detector(config.detector, device), measure), out)
 
 
 def _make_chunk(maker: FaceMaker, out: Path, chunk: Chunk[Sample]) -> Iterator[None]:
@@ -80,7 +84,7 @@ def _make_chunk(maker: FaceMaker, out: Path, chunk: Chunk[Sample]) -> Iterator[N
             (out / row.face_path).write_bytes(jpeg)
         rows.append(row)
         yield
-    write_atomically(table_path(out, chunk.name), to_parquet(rows, SCHEMA))
+    write_atomically(table_path(out, chunk.name), to_parquet(rows, _CHUNK_SCHEMA))
 
 
 def _merge(config: AlignConfig, context: RunContext, chunks: list[Chunk[Sample]]) -> ArtifactDraft:
@@ -93,7 +97,13 @@ def _merge(config: AlignConfig, context: RunContext, chunks: list[Chunk[Sample]]
         if row.status != OK:
             _remove_face(out, row)
     (out / TABLE_NAME).write_bytes(to_parquet(rows, SCHEMA))
-    return ArtifactDraft(counts, metrics=_describe_faces(rows), counts_by_path={TABLE_NAME: len(rows)})
+    metrics, counts_by_path = _describe_faces(rows), {TABLE_NAME: len(rows)}
+    if config.expression:
+        faces = [row for row in rows if row.status == OK]
+        (out / EXPRESSIONS_NAME).write_bytes(to_parquet(faces, EXPRESSION_SCHEMA))
+        metrics["faces_with_expression"] = sum(row.coefficients is not None for row in faces)
+        counts_by_path[EXPRESSIONS_NAME] = len(faces)
+    return ArtifactDraft(counts, metrics=metrics, counts_by_path=counts_by_path)
 
 
 def _reject_duplicates(rows: list[FaceRow]) -> None:

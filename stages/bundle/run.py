@@ -1,4 +1,4 @@
-"""Join a latent diffusion model and an emotion classifier in one folder of half-precision weights: a release."""
+"""Join a latent diffusion model and its helpers in one folder of half-precision weights: a release."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from stages.bundle.config import BundleConfig
 from stages.common.checkpoint import (
     load_denoiser,
     load_emotion_classifier,
+    load_expression_network,
     load_latent_space,
     load_model_info,
     load_schedule_config,
+    load_upscaler,
     save_denoiser,
     save_emotion_classifier,
+    save_expression_network,
     save_latent_space,
+    save_upscaler,
 )
 from stages.common.emotions import EMOTIONS
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -34,15 +38,26 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     classifier = load_emotion_classifier(emotion.root)
     assert classifier is not None, "an emotion artifact holds a classifier"
     save_emotion_classifier(classifier.half(), context.out)
-    metrics = {"ldm": dict(ldm.manifest.metrics), "emotion": dict(emotion.manifest.metrics)}
+    expression = inputs.get("expression")
+    if expression is not None:
+        network = load_expression_network(expression.root)
+        assert network is not None, "an expression artifact holds a network"
+        save_expression_network(network.half(), context.out)
+    if "upscaler" in inputs:
+        upscaler = load_upscaler(inputs["upscaler"].root)
+        assert upscaler is not None, "an upscaler artifact holds an upscaler"
+        save_upscaler(upscaler.half(), context.out)
+    metrics = {role: dict(artifact.manifest.metrics) for role, artifact in inputs.items()}
     return ArtifactDraft(Counts(total=1, ok=1), metrics)
 
 
+@torch.no_grad()
 def _mix_contexts(denoiser: Denoiser, contexts: Mapping[str, Mapping[str, float]]) -> None:
     weights_KK = torch.eye(denoiser.null_class)
     for name, parts in contexts.items():
         weights_KK[EMOTIONS.index(name)] = torch.tensor([parts.get(part, 0.0) for part in EMOTIONS])
-    denoiser.emotion_embedding.weight[: denoiser.null_class] = denoiser.mixed_context(weights_KK)
+    trained_KD = denoiser.emotion_embedding.weight[: denoiser.null_class]
+    trained_KD.copy_(weights_KK @ trained_KD)
 
 
 BUNDLE = StageSpec(
@@ -52,4 +67,5 @@ BUNDLE = StageSpec(
     {"ldm": ArtifactKind.LATENT_DIFFUSION, "emotion": ArtifactKind.EMOTION_CLASSIFIER},
     ArtifactKind.MODEL,
     run,
+    optional_inputs={"expression": ArtifactKind.EXPRESSION_NETWORK, "upscaler": ArtifactKind.UPSCALER},
 )

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from diffusers import DDIMScheduler, UNet2DConditionModel, VQModel
 from pydantic import BaseModel, ConfigDict
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from torch import nn
 
 from stages.common.errors import BadInputError
+from stages.common.face.basis import ExpressionBasis
 from stages.common.manifest import Artifact
 from stages.common.model_files import (
     ConfigT,
@@ -24,17 +28,27 @@ from stages.common.model_files import (
 )
 from stages.models.denoiser import Denoiser, DenoiserConfig
 from stages.models.emotion_classifier import EmotionClassifier, EmotionClassifierConfig
+from stages.models.expression_network import ExpressionNetwork, ExpressionNetworkConfig
 from stages.models.first_stage import FirstStage, FirstStageConfig, Pixels, PixelsConfig
+from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
+from stages.models.patch_autoencoder import PatchAutoencoder, PatchAutoencoderConfig
 from stages.models.schedule import ScheduleConfig, build_scheduler
+from stages.models.upscaler import Upscaler, UpscalerConfig
 
 _FIRST_STAGE_JSON = "first_stage.json"
 _PIXELS_JSON = "pixels.json"
 _DENOISER_JSON = "denoiser.json"
 _INFO_JSON = "model.json"
+_AUTOENCODER_FOLDER = "patch_autoencoder"
 _EMBEDDING_FILE = "emotion_embedding.safetensors"
+_EXPRESSION_EMBEDDING_FILE = "expression_embedding.safetensors"
+_BASIS_ARRAYS = ("mean_P3", "basis_KP3", "usual_K", "rest_K")
+_BASIS_FILE = "expression_basis.safetensors"
 _CLASSIFIER_FOLDER = "emotion_classifier"
+_EXPRESSION_FOLDER = "expression_network"
 _NOISY_CLASSIFIER_FOLDER = "noisy_classifier"
+_UPSCALER_FOLDER = "upscaler"
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -62,27 +76,36 @@ def load_first_stage(root: Path, device: str = "cpu") -> FirstStage:
     return FirstStage(config, vq).to(device).eval().requires_grad_(False)
 
 
-def save_latent_space(model: FirstStage | Pixels, root: Path) -> None:
+def save_latent_space(model: LatentSpace, root: Path) -> None:
     """Write a model's first stage, or in ``pixels.json`` that it has none."""
     if isinstance(model, Pixels):
         write_config(root / _PIXELS_JSON, model.config)
+    elif isinstance(model, PatchAutoencoder):
+        save_patch_autoencoder(model, root)
     else:
         save_first_stage(model, root)
 
 
-def load_latent_space(root: Path, device: str = "cpu") -> FirstStage | Pixels:
-    """The first stage of a model, or what stands for it in a model of pictures."""
+def save_patch_autoencoder(model: PatchAutoencoder, root: Path) -> None:
+    """Write ``patch_autoencoder/`` below ``root``."""
+    _save_module(model, model.config, root / _AUTOENCODER_FOLDER)
+
+
+def load_latent_space(root: Path, device: str = "cpu") -> LatentSpace:
+    """The first stage of a model or of a run, of either kind, or what stands for it in a model of pictures."""
     if (root / _PIXELS_JSON).is_file():
         return Pixels(read_config(root / _PIXELS_JSON, PixelsConfig)).to(device)
+    if (root / _AUTOENCODER_FOLDER).is_dir():
+        return _load_module(PatchAutoencoder, PatchAutoencoderConfig, root / _AUTOENCODER_FOLDER, device)
     return load_first_stage(root, device)
 
 
-def open_latent_space(artifact: Artifact | None, size_px: int, device: str = "cpu") -> FirstStage | Pixels:
+def open_latent_space(artifact: Artifact | None, size_px: int, device: str = "cpu") -> LatentSpace:
     """The first stage of a training, or pictures of ``size_px`` where there is none."""
-    return Pixels(PixelsConfig(size_px=size_px)) if artifact is None else load_first_stage(artifact.root, device)
+    return Pixels(PixelsConfig(size_px=size_px)) if artifact is None else load_latent_space(artifact.root, device)
 
 
-def require_latents(space: FirstStage | Pixels, channels: int, size: int) -> None:
+def require_latents(space: LatentSpace, channels: int, size: int) -> None:
     """Raises ``BadInputError`` unless latents are what a network takes: ``channels`` at ``size`` px."""
     have = (space.config.folded_latent_channels, space.config.latent_size)
     if have != (channels, size):
@@ -110,6 +133,8 @@ def save_denoiser(model: Denoiser, schedule: ScheduleConfig, info: ModelInfo, ro
     save_network(model.unet, root / "unet")
     save_schedule(schedule, root)
     save_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
+    if model.expression_embedding is not None:
+        save_weights(model.expression_embedding, root / _EXPRESSION_EMBEDDING_FILE)
     write_config(root / _DENOISER_JSON, model.config)
     save_model_info(info, root)
 
@@ -119,7 +144,25 @@ def load_denoiser(root: Path, device: str = "cpu") -> Denoiser:
     config = read_config(root / _DENOISER_JSON, DenoiserConfig)
     model = Denoiser(config, load_network(UNet2DConditionModel, root / "unet"))
     load_weights(model.emotion_embedding, root / _EMBEDDING_FILE)
+    if model.expression_embedding is not None:
+        load_weights(model.expression_embedding, root / _EXPRESSION_EMBEDDING_FILE)
     return model.to(device).eval().requires_grad_(False)
+
+
+def save_basis(basis: ExpressionBasis, root: Path) -> None:
+    """Write ``expression_basis.safetensors``, in half precision."""
+    arrays = {name: getattr(basis, name).astype(np.float16) for name in _BASIS_ARRAYS}
+    save_file(arrays, root / _BASIS_FILE, {"size_px": str(basis.size_px)})
+
+
+def load_basis(root: Path) -> ExpressionBasis | None:
+    """Read what ``save_basis`` wrote; None where a model has none."""
+    path = root / _BASIS_FILE
+    if not path.is_file():
+        return None
+    with readable(path), safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name).astype(np.float32) for name in _BASIS_ARRAYS}
+        return ExpressionBasis(**arrays, size_px=int(file.metadata()["size_px"]))
 
 
 def save_schedule(schedule: ScheduleConfig, root: Path) -> None:
@@ -158,6 +201,19 @@ def load_emotion_classifier(root: Path, device: str = "cpu") -> EmotionClassifie
     return _load_module(EmotionClassifier, EmotionClassifierConfig, folder, device)
 
 
+def save_expression_network(model: ExpressionNetwork, root: Path) -> None:
+    """Write ``expression_network/`` below ``root``."""
+    _save_module(model, model.config, root / _EXPRESSION_FOLDER)
+
+
+def load_expression_network(root: Path, device: str = "cpu") -> ExpressionNetwork | None:
+    """Read what ``save_expression_network`` wrote, in float32 and eval mode; None where a model comes without one."""
+    folder = root / _EXPRESSION_FOLDER
+    if not folder.is_dir():
+        return None
+    return _load_module(ExpressionNetwork, ExpressionNetworkConfig, folder, device)
+
+
 def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root: Path) -> None:
     """Write ``noisy_classifier/`` and ``scheduler/``."""
     _save_module(model, model.config, root / _NOISY_CLASSIFIER_FOLDER)
@@ -167,6 +223,17 @@ def save_noisy_classifier(model: NoisyClassifier, schedule: ScheduleConfig, root
 def load_noisy_classifier(root: Path, device: str = "cpu") -> NoisyClassifier:
     """Read what ``save_noisy_classifier`` wrote, in float32 and eval mode."""
     return _load_module(NoisyClassifier, NoisyClassifierConfig, root / _NOISY_CLASSIFIER_FOLDER, device)
+
+
+def save_upscaler(model: Upscaler, root: Path) -> None:
+    """Write ``upscaler/`` below ``root``."""
+    _save_module(model, model.config, root / _UPSCALER_FOLDER)
+
+
+def load_upscaler(root: Path, device: str = "cpu") -> Upscaler | None:
+    """Read what ``save_upscaler`` wrote, in float32 and eval mode; None where a model comes without one."""
+    folder = root / _UPSCALER_FOLDER
+    return _load_module(Upscaler, UpscalerConfig, folder, device) if folder.is_dir() else None
 
 
 def _save_module(module: nn.Module, config: BaseModel, folder: Path) -> None:

@@ -11,6 +11,9 @@ from stages.common.clips import ClipDataset
 from stages.common.manifest import Artifact, ArtifactKind
 from stages.common.shards import ShardDataset
 
+PICTURE_ROLES = {"data": ArtifactKind.SHARDS, "clips": ArtifactKind.CLIPS}
+"""One of these is what a first stage learns from."""
+
 
 class ClipFrames:
     """All frames of one split of a clips artifact, clip after clip, as a ``ShardDataset`` gives its pictures.

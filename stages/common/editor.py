@@ -7,33 +7,46 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.common.checkpoint import (
     ModelInfo,
+    load_basis,
     load_denoiser,
     load_emotion_classifier,
+    load_expression_network,
     load_latent_space,
     load_model_info,
     load_noisy_classifier,
     load_schedule_config,
+    load_upscaler,
     require_latents,
 )
 from stages.common.edit_method import THESIS_METHOD, EditMethod
 from stages.common.errors import BadInputError, MissingModelError
+from stages.common.face.basis import ExpressionBasis
+from stages.common.face.embedder import face_embedder
+from stages.common.face.expression import Expression
+from stages.common.face.student import ExpressionStudent
 from stages.common.lora import find_base, load_lora_info, merge_lora
 from stages.common.manifest import Artifact, ArtifactKind, read_manifest
+from stages.common.tensors import from_model_range
 from stages.models.bound import bound_x0
 from stages.models.classifier_guidance import classifier_guidance
+from stages.models.condition import Condition, Context
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
-from stages.models.first_stage import FirstStage, Pixels
+from stages.models.expression_network import ExpressionNetwork
 from stages.models.guidance import classifier_free_guidance
+from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier
 from stages.models.process import Estimate, ForwardProcess, forward_process
 from stages.models.sampler_names import SamplerName
 from stages.models.samplers import ROUND_TRIPS, Predict, sample, sampler_timesteps
+from stages.models.upscaler import Upscaler
 
 
 class EditedBatch(NamedTuple):
@@ -47,7 +60,7 @@ class EditedBatch(NamedTuple):
 class Editor:
     """Everything that one edit needs. Pictures are aligned RGB faces (B, 3, ``size_px``, ``size_px``) in -1..1."""
 
-    first_stage: FirstStage | Pixels
+    first_stage: LatentSpace
     denoiser: Denoiser
     classifier: EmotionClassifier | None
     process: ForwardProcess
@@ -56,6 +69,9 @@ class Editor:
     device: str
     guide: NoisyClassifier | None = None
     guide_id: str | None = None
+    expression_basis: ExpressionBasis | None = None
+    expression_network: ExpressionNetwork | None = None
+    upscaler: Upscaler | None = None
 
     @property
     def size_px(self) -> int:
@@ -75,6 +91,47 @@ class Editor:
     def recommended_guidance(self) -> Mapping[str, float]:
         return self.info.recommended_guidance
 
+    @property
+    def hears_expression(self) -> bool:
+        """Whether faces are edited by coefficients, identity and geometry, not by labels alone."""
+        return self.denoiser.config.hears_expression and None not in (self.expression_basis, self.expression_network)
+
+    @property
+    def basis(self) -> ExpressionBasis:
+        """Raises ``MissingModelError`` where the model does not hear expressions."""
+        if self.expression_basis is None:
+            raise MissingModelError("this model knows emotions by their labels alone", "Use facediff-mini")
+        return self.expression_basis
+
+    def measure(self, images_BCHW: Tensor) -> list[Expression]:
+        """The expressions of aligned faces in -1..1, points in their pixels. Raises ``MissingModelError``."""
+        return ExpressionStudent(self._student, self.device).of_crops(list(from_model_range(images_BCHW)))
+
+    @property
+    def _student(self) -> ExpressionNetwork:
+        if self.expression_network is None:
+            raise MissingModelError("this model does not measure expressions", "Use facediff-mini")
+        return self.expression_network
+
+    def interpret(self, points_P3: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The coefficients (51,), not clamped, that a face with these points shows. Raises ``MissingModelError``."""
+        points_1P3 = torch.from_numpy(np.ascontiguousarray(points_P3, np.float32))[None].to(self.device)
+        with torch.inference_mode():
+            return np.asarray(self._student.coefficients_of_points(points_1P3)[0].float().cpu().numpy())
+
+    def embed(self, images_BCHW: Tensor) -> NDArray[np.float32]:
+        """Who aligned faces in -1..1 are: embeddings (B, 128)."""
+        embedder = face_embedder()
+        return np.stack([embedder.of_crop(crop_SS3) for crop_SS3 in from_model_range(images_BCHW)])
+
+    @torch.no_grad()
+    def enlarge(self, crop_SSC: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A crop (S, S, 3) in -1..1 in finer pixels, (F S, F S, 3); the same where the model has no upscaler."""
+        if self.upscaler is None:
+            return crop_SSC
+        x = torch.from_numpy(np.ascontiguousarray(crop_SSC)).permute(2, 0, 1)[None].to(self.device)
+        return np.asarray(self.upscaler(x)[0].permute(1, 2, 0).float().cpu().numpy())
+
     @torch.no_grad()
     def classify(self, images_BCHW: Tensor) -> Tensor:
         """Probabilities (B, 8) in the order of ``EMOTIONS``. Raises ``MissingModelError`` without a classifier."""
@@ -87,8 +144,8 @@ class Editor:
     def edit(
         self,
         images_BCHW: Tensor,
-        source_labels: Tensor,
-        target_labels: Tensor,
+        source: Condition | Tensor,
+        target: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -103,16 +160,14 @@ class Editor:
         latents; ``watch`` is shown the clean pictures that the network sees at each level of the way back.
         """
         z0 = self.encode(images_BCHW)
-        noisy = self.invert(
-            z0, source_labels, strength=strength, steps=steps, guidance_scale=guidance_scale, method=method
-        )
+        noisy = self.invert(z0, source, strength=strength, steps=steps, guidance_scale=guidance_scale, method=method)
         if steady is not None:
             abar = self.process.abar_T[min(strength, len(self.process.abar_T) - 1)]
             eps = (noisy - abar.sqrt() * z0) / (1 - abar).sqrt()
             noisy = abar.sqrt() * z0 + (1 - abar).sqrt() * steady(eps)
         edited = self.resample(
             noisy,
-            target_labels,
+            target,
             strength=strength,
             steps=steps,
             guidance_scale=guidance_scale,
@@ -133,7 +188,7 @@ class Editor:
     def invert(
         self,
         latents_BCHW: Tensor,
-        source_labels: Tensor,
+        source: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -143,14 +198,14 @@ class Editor:
         """The latents at level ``strength`` from which the way back, under the same labels, leads to these."""
         scale = guidance_scale if method.guided == "both" else torch.ones_like(guidance_scale)
         way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
-        predict = self.predict(source_labels, scale, method)
+        predict = self.predict(source, scale, method)
         return way.invert(predict, latents_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
 
     @torch.no_grad()
     def resample(
         self,
         noisy_BCHW: Tensor,
-        target_labels: Tensor,
+        target: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -160,11 +215,11 @@ class Editor:
     ) -> Tensor:
         """Latents at level ``strength`` back to clean ones, under the target labels or ``method.target_weights``."""
         way, abar_T = ROUND_TRIPS[method.sampler], self.process.abar_T
-        context_BD = None
+        mixed = None
         if method.target_weights is not None:
-            context_BD = self.denoiser.mixed_context(method.target_weights.to(self.device))
-        predict = self.predict(target_labels, guidance_scale, method, context_BD)
-        predict = self._guided(predict, target_labels, method.classifier_scale)
+            mixed = self.denoiser.mixed_context(method.target_weights.to(self.device))
+        predict = self.predict(target, guidance_scale, method, mixed)
+        predict = self._guided(predict, target, method.classifier_scale)
         if watch is not None:
             predict = _watched(predict, watch)
         return way.sample(predict, noisy_BCHW, way.timesteps(strength, steps, abar_T), abar_T)
@@ -197,22 +252,28 @@ class Editor:
 
     def predict(
         self,
-        labels: Tensor,
+        condition: Condition | Tensor,
         guidance_scale: Tensor,
         method: EditMethod = THESIS_METHOD,
-        context_BD: Tensor | None = None,
+        context: Context | None = None,
     ) -> Predict:
-        """The denoiser under a class and a guidance scale for each face (B,), as samplers call it.
+        """The denoiser under a condition (labels (B,) alone may stand for one) and a guidance scale for each face (B,).
 
-        ``context_BD`` takes the place of the classes' own contexts.
+        ``context`` takes the place of the condition's own. Guidance leads away from ``method.negative_labels``, or else
+        from the same people with no expression in particular.
         """
-        away = method.negative_labels
+        condition = condition.to(self.device)
+        away: Condition | Tensor | None = None
+        if method.negative_labels is not None:
+            away = method.negative_labels.to(self.device)
+        elif isinstance(condition, Condition):
+            away = condition.without_expression(self.denoiser.null_class)
         return classifier_free_guidance(
             self.denoiser,
             self.process,
-            self.denoiser.context(labels.to(self.device)) if context_BD is None else context_BD,
+            self.denoiser.context(condition) if context is None else context,
             guidance_scale.to(self.device),
-            negative_context_BD=None if away is None else self.denoiser.context(away.to(self.device)),
+            negative_context=None if away is None else self.denoiser.context(away),
             guided_levels=method.guided_levels,
         )
 
@@ -227,9 +288,10 @@ class Editor:
             raise BadInputError(f"{classifier.root} knows another noise schedule", "Train it with the model's schedule")
         return replace(self, guide=guide, guide_id=classifier.manifest.artifact_id)
 
-    def _guided(self, predict: Predict, labels: Tensor, scale: float) -> Predict:
+    def _guided(self, predict: Predict, condition: Condition | Tensor, scale: float) -> Predict:
         if self.guide is None or scale == 0:
             return predict
+        labels = condition if isinstance(condition, Tensor) else condition.labels_B
         return classifier_guidance(predict, self.guide, self.process, labels.to(self.device), scale)
 
 
@@ -258,6 +320,9 @@ def load_editor(root: Path, device: str = "cpu", base: Path | None = None) -> Ed
         info=load_model_info(root),
         artifact_id=manifest.artifact_id,
         device=device,
+        expression_basis=load_basis(root),
+        expression_network=load_expression_network(root, device),
+        upscaler=load_upscaler(root, device),
     )
 
 

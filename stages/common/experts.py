@@ -100,6 +100,15 @@ EXPERTS: Mapping[str, Expert] = {
             "https://github.com/xinntao/facexlib/releases/download/v0.1.0/recognition_arcface_ir_se50.pth",
             sha256="a035c768259b98ab1ce0e646312f48b9e1e218197a0f80ac6765e88f8b6ddf28",
         ),
+        Expert(
+            "face-landmarker",
+            "face_landmarker.task",
+            "preprocess --expression",
+            "Apache-2.0 (MediaPipe)",
+            "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+            sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+            size_bytes=3758596,
+        ),
     )
 }
 

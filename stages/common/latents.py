@@ -15,7 +15,8 @@ from stages.common.shards import ShardDataset
 from stages.common.stage import RunContext
 from stages.common.tensors import to_model_range
 from stages.common.training.checkpoints import undamaged
-from stages.models.first_stage import FirstStage, Pixels
+from stages.models.first_stage import Pixels
+from stages.models.latent_space import LatentSpace
 
 _BATCH = 32
 
@@ -64,7 +65,7 @@ class Pictures:
         return x
 
 
-def open_latents(first_stage: FirstStage | Pixels, data: ShardDataset, split: str, context: RunContext) -> LatentData:
+def open_latents(first_stage: LatentSpace, data: ShardDataset, split: str, context: RunContext) -> LatentData:
     """The latents of a split, encoded at the first call and kept in ``context.work``; or its pictures."""
     if isinstance(first_stage, Pixels):
         return Pictures(data)
@@ -79,7 +80,7 @@ def open_latents(first_stage: FirstStage | Pixels, data: ShardDataset, split: st
 
 
 @torch.no_grad()
-def _encode(first_stage: FirstStage, data: ShardDataset, context: RunContext) -> Tensor:
+def _encode(first_stage: LatentSpace, data: ShardDataset, context: RunContext) -> Tensor:
     batches: list[Tensor] = []
     with context.progress.task("latents", len(data)) as task:
         for start in range(0, len(data), _BATCH):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.common.errors import MissingModelError
 from stages.common.weights import cache_folder
+from stages.models.perceptual import LpipsDistance, PerceptualDistance
 
 _FIRES = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}
 """Keras fire number -> index in ``torchvision.models.squeezenet1_1().features``."""
@@ -21,6 +22,23 @@ _LAYERS = {
         for part in ("squeeze1x1", "expand1x1", "expand3x3")
     },
 }
+
+
+def load_perceptual(name: str) -> nn.Module | None:
+    """The distance of a first stage's training: "lpips", "squeezenet", or None for "none".
+
+    Raises ``MissingModelError`` when its weights are not here.
+    """
+    if name == "none":
+        return None
+    if name == "squeezenet":
+        return PerceptualDistance(load_squeezenet_keras(squeezenet_file()))
+    try:
+        return LpipsDistance("vgg")
+    except LookupError as error:
+        raise MissingModelError(
+            str(error), "Fetch it, or use --set perceptual=squeezenet (recorded as such)"
+        ) from error
 
 
 def squeezenet_file() -> Path:

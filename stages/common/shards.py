@@ -15,6 +15,7 @@ from pyarrow import ArrowInvalid
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
+from stages.common.expressions import EXPRESSIONS_NAME, Expressions, read_expressions
 from stages.common.manifest import Artifact, Counts
 
 INDEX_NAME = "index.parquet"
@@ -76,6 +77,11 @@ class ShardDataset:
         self.keys: list[str] = table["sample_key"]
         self.identities: list[str | None] = table["identity"]
         self.labels = class_indices(table["emotion"])
+        self._expressions = artifact.path(EXPRESSIONS_NAME)
+
+    def expressions(self) -> Expressions:
+        """What is known of the faces' expressions. Raises ``BadInputError`` when they were not measured."""
+        return read_expressions(self._expressions, self.keys)
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -16,8 +16,8 @@ from torch import Tensor
 from stages.common.checkpoint import load_latent_space, load_schedule_config
 from stages.common.manifest import read_manifest
 from stages.common.talker_checkpoint import load_talker, load_talker_info
-from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
+from stages.models.latent_space import LatentSpace
 from stages.models.process import ForwardProcess, forward_process
 from stages.models.sampler_names import SamplerName
 from stages.models.samplers import Predict, sample, sampler_timesteps
@@ -31,7 +31,7 @@ class TalkingModel:
     ``pause_C`` as in ``TalkerInfo``.
     """
 
-    first_stage: FirstStage | Pixels
+    first_stage: LatentSpace
     talker: Talker
     process: ForwardProcess
     fps: float

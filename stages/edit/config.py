@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -10,8 +10,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from stages.common.config import StageConfig, set_field
 from stages.common.emotions import format_mixture, parse_emotion, parse_mixture
 from stages.common.errors import ConfigError
-from stages.common.face.blend import BlendMode
+from stages.common.expression_edit import ExpressionTarget
+from stages.common.face.directions import coefficient_names, unit_direction
 from stages.models.sampler_names import RoundTripName
+
+BlendMode = Literal["warp", "delta", "paste"]
+_LONGEST_NAME = 60
 
 
 class VideoConfig(StageConfig):
@@ -37,18 +41,31 @@ class EditConfig(StageConfig):
     particular), "source", or an expression. ``classifier_scale`` is how hard a classifier pulls, where there is one.
     """
 
-    emotion: str
+    emotion: str | None = None
+    au: Mapping[str, float] = {}
+    """Action units to add, such as {"AU12": 0.8, "AU4L": 0.3}; 1 is as much as few faces show."""
+    expression: Mapping[str, str] = {}
+    """Coefficients to set ("0.4") or to add to ("+0.2", "-0.2"), by name; without a side, both."""
+    valence: float | None = Field(default=None, ge=-1, le=1)
+    """How much more pleasant (to 1) or unpleasant (to -1) the face is to look."""
+    arousal: float | None = Field(default=None, ge=-1, le=1)
+    """How much more excited (to 1) or calm (to -1) the face is to look."""
+    copied: Mapping[str, float] = {}
+    """Coefficients of another face, which take the place of this one's, but for gaze and blink."""
     amount: float = Field(default=1.0, ge=0, le=1.5)
     source: str = "auto"
     strength: int = Field(default=500, ge=1, le=1000)
     guidance: float | None = Field(default=None, ge=0, le=50)
     steps: int = Field(default=40, ge=1, le=1000)
     sampler: RoundTripName = "ddim"
-    guided: Literal["both", "back"] = "both"
+    guided: Literal["auto", "both", "back"] = "auto"
+    """Guidance both ways, or on the way back alone; auto is the latter for models that hear expressions."""
     guided_levels: tuple[int, int] | None = None
     negative: str = "null"
     classifier_scale: float = Field(default=0.0, ge=0)
-    blend: BlendMode = "delta"
+    blend: BlendMode = "warp"
+    """"warp" moves the photo's own pixels (models that know labels alone: "delta"), "delta" adds the change of the crop
+    to them, "paste" replaces them."""
     face: Literal["largest", "all"] | int = "largest"
     crop_only: bool = False
     progressive: bool = False
@@ -57,18 +74,57 @@ class EditConfig(StageConfig):
 
     @property
     def mixture(self) -> dict[str, float]:
-        """The weight of each emotion of the target; they add up to 1."""
-        return parse_mixture(self.emotion)
+        """The weight of each emotion of the target; they add up to 1. Empty where no emotion is asked for."""
+        return {} if self.emotion is None else parse_mixture(self.emotion)
+
+    @property
+    def target(self) -> ExpressionTarget:
+        """What faces are to express."""
+        return ExpressionTarget(
+            self.mixture,
+            self.amount,
+            self.au,
+            self.expression,
+            self.valence or 0.0,
+            self.arousal or 0.0,
+            self.copied,
+        )
+
+    @property
+    def by_coefficients(self) -> bool:
+        """Whether more than an emotion is asked for: what only a model that hears expressions can do."""
+        return bool(self.au or self.expression or self.copied or self.valence or self.arousal)
 
     @property
     def target_name(self) -> str:
         """The target in the names of files."""
-        return "-".join(self.mixture)
+        parts = [*self.mixture, *(unit.lower() for unit in self.au), *self.expression]
+        parts += [name for name in ("valence", "arousal") if getattr(self, name)]
+        parts += ["copy"] if self.copied else []
+        return "-".join(parts)[:_LONGEST_NAME]
 
     @field_validator("emotion")
     @classmethod
-    def _canonical_emotion(cls, value: str) -> str:
-        return format_mixture(parse_mixture(value))
+    def _canonical_emotion(cls, value: str | None) -> str | None:
+        return None if value is None else format_mixture(parse_mixture(value))
+
+    @field_validator("au")
+    @classmethod
+    def _known_units(cls, value: Mapping[str, float]) -> Mapping[str, float]:
+        for name in value:
+            unit_direction(name)
+        return {"AU" + name.upper().removeprefix("AU"): amount for name, amount in value.items()}
+
+    @field_validator("expression", mode="before")
+    @classmethod
+    def _known_coefficients(cls, value: Mapping[str, object]) -> Mapping[str, str]:
+        for name, setting in value.items():
+            coefficient_names(name)
+            try:
+                float(str(setting))
+            except ValueError as error:
+                raise ConfigError(f"{name}={setting} is not a number", "Such as jawOpen=0.4 or jawOpen=+0.2") from error
+        return {name: str(setting) for name, setting in value.items()}
 
     @field_validator("source")
     @classmethod
@@ -104,6 +160,8 @@ class EditConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> EditConfig:
+        if self.emotion is None and not self.by_coefficients:
+            raise ConfigError("no expression is asked for", "Add --emotion happy, --au AU12=0.8, or --like RESULT")
         if self.steps > self.strength:
             raise ValueError(f"{self.steps} steps need a strength of {self.steps} or more")
         if isinstance(self.face, int) and self.face < 1:

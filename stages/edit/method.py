@@ -11,12 +11,18 @@ from stages.common.emotions import EMOTIONS
 from stages.edit.config import EditConfig
 
 
-def edit_method(config: EditConfig, sources: Sequence[str]) -> EditMethod:
-    """The settings that say how, for faces with these source labels."""
+def edit_method(config: EditConfig, sources: Sequence[str], *, by_labels: bool = True) -> EditMethod:
+    """The settings that say how, for faces with these source labels; they matter where edits are by labels."""
+    if not by_labels:
+        return EditMethod(
+            sampler=config.sampler,
+            guided="back" if config.guided == "auto" else config.guided,
+            guided_levels=config.guided_levels,
+        )
     negative = [source if config.negative == "source" else config.negative for source in sources]
     return EditMethod(
         sampler=config.sampler,
-        guided=config.guided,
+        guided="both" if config.guided == "auto" else config.guided,
         guided_levels=config.guided_levels,
         classifier_scale=config.classifier_scale,
         negative_labels=None if config.negative == "null" else torch.tensor([EMOTIONS.index(n) for n in negative]),

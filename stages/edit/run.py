@@ -5,9 +5,9 @@ Shapes: B faces, C = 3, S crop size in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,18 +17,25 @@ from stages.common.defaults import classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.face.blend import BlendMode, blend_face, make_face_mask
+from stages.common.expression_edit import PointMove, plan_expressions
+from stages.common.face.basis import ExpressionBasis
+from stages.common.face.blend import blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.expression import Expression
 from stages.common.face.search import find_faces
+from stages.common.face.warp_blend import warp_face
 from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
-from stages.edit.config import EditConfig
+from stages.edit.config import BlendMode, EditConfig
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright_rgb
+from stages.models.condition import Condition
 
+EXPRESSION_GUIDANCE = 2.5
+"""The guidance scale of edits by coefficients."""
 WAY_BACK = 10
 """How many pictures of the way back are kept."""
 
@@ -55,14 +62,26 @@ class FaceEditor(Protocol):
     def guide_id(self) -> str | None: ...
     @property
     def recommended_guidance(self) -> Mapping[str, float]: ...
+    @property
+    def hears_expression(self) -> bool: ...
+    @property
+    def basis(self) -> ExpressionBasis: ...
+
+    def measure(self, images_BCHW: torch.Tensor) -> list[Expression]: ...
+
+    def embed(self, images_BCHW: torch.Tensor) -> NDArray[np.float32]: ...
+
+    def interpret(self, points_P3: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+    def enlarge(self, crop_SSC: NDArray[np.float32]) -> NDArray[np.float32]: ...
 
     def classify(self, images_BCHW: torch.Tensor) -> torch.Tensor: ...
 
     def edit(
         self,
         images_BCHW: torch.Tensor,
-        source_labels: torch.Tensor,
-        target_labels: torch.Tensor,
+        source: Condition | torch.Tensor,
+        target: Condition | torch.Tensor,
         *,
         strength: int,
         steps: int,
@@ -71,6 +90,31 @@ class FaceEditor(Protocol):
         steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
         watch: Callable[[torch.Tensor], None] | None = None,
     ) -> EditedBatch: ...
+
+
+class EditedCrop(NamedTuple):
+    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop."""
+
+    matrix: NDArray[np.float64]
+    edited_SSC: NDArray[np.float32]
+    reconstruction_SSC: NDArray[np.float32]
+    move: PointMove | None
+
+
+@dataclass(frozen=True, slots=True)
+class EditedCrops:
+    """An ``EditedBatch``, and where the points of each face go, if the model knows."""
+
+    edited: torch.Tensor
+    reconstruction: torch.Tensor
+    moves: tuple[PointMove, ...] | None = None
+
+    def each(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[EditedCrop]:
+        """The faces, each with what cut it."""
+        moves = self.moves or (None,) * len(self.edited)
+        new_SSC, old_SSC = to_crops(self.edited), to_crops(self.reconstruction)
+        for matrix, new, old, move in zip(matrices, new_SSC, old_SSC, moves, strict=True):
+            yield EditedCrop(matrix, new, old, move)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +146,22 @@ class EditResult:
 
 def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "the model") -> None:
     """Raise ``ConfigError``, naming what the model can do, when it has not learned the emotion or the source label."""
+    if editor.hears_expression:
+        return
+    if config.by_coefficients:
+        raise ConfigError(
+            f"{model_name} knows emotions by their labels alone", "Use --emotion, or a model that hears expressions"
+        )
     for emotion in (*config.mixture, config.source, config.negative):
         if emotion not in {"auto", "null", "source"} and emotion not in editor.supported:
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
+
+
+def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
+    """The coefficients of the largest face, by name. Raises ``BadInputError`` ("no face"), ``MissingModelError``."""
+    rgb = upright_rgb(photo)
+    crop, _ = cut_face(rgb, likely_faces(detector(rgb), photo.path)[0], editor.size_px)
+    return editor.measure(to_model_range([crop]))[0].named()
 
 
 def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config: EditConfig) -> EditResult:
@@ -126,9 +183,8 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     if not config.crop_only:
         stored = stored.copy()
         view = upright(stored, photo.orientation)[..., : photo.color_channels]
-        pairs = zip(faces, matrices, to_crops(batch.edited), to_crops(batch.reconstruction), strict=True)
-        for face, matrix, new, old in pairs:
-            put_back(view, face, matrix, new, old, mode=config.blend)
+        for face, edit in zip(faces, batch.each(matrices), strict=True):
+            put_back(view, face, edit, editor, config.blend)
     edited_BSSC, reconstruction_BSSC = from_model_range(batch.edited), from_model_range(batch.reconstruction)
     way_back = [from_model_range(pictures_BCHW) for pictures_BCHW in spread(seen)]
     edits = tuple(
@@ -158,19 +214,21 @@ def edit_crops(
     *,
     steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
     watch: Callable[[torch.Tensor], None] | None = None,
-) -> EditedBatch:
+) -> EditedCrops:
     """Aligned faces in -1..1 with these expressions, edited as ``config`` says."""
-    return editor.edit(
+    plan = plan_expressions(editor, images_BCHW, config.target) if editor.hears_expression else None
+    made = editor.edit(
         images_BCHW,
-        torch.tensor([EMOTIONS.index(s) for s in sources]),
-        strongest_label(config.mixture, len(sources)),
+        torch.tensor([EMOTIONS.index(s) for s in sources]) if plan is None else plan.source,
+        strongest_label(config.mixture, len(sources)) if plan is None else plan.target,
         strength=config.strength,
         steps=config.steps,
         guidance_scale=torch.tensor(guidance_scales(editor, sources, config)),
-        method=edit_method(config, sources),
+        method=edit_method(config, sources, by_labels=plan is None),
         steady=steady,
         watch=watch,
     )
+    return EditedCrops(made.edited, made.reconstruction, None if plan is None else plan.moves)
 
 
 def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
@@ -180,6 +238,8 @@ def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
 
 def guidance_scales(editor: FaceEditor, sources: Sequence[str], config: EditConfig) -> list[float]:
     """The guidance scale of each face; of a mixture the mean of what suits its parts."""
+    if editor.hears_expression:
+        return [EXPRESSION_GUIDANCE if config.guidance is None else config.guidance] * len(sources)
     return [
         sum(
             weight * guidance_for(editor, source, emotion, config.guidance)
@@ -189,18 +249,29 @@ def guidance_scales(editor: FaceEditor, sources: Sequence[str], config: EditConf
     ]
 
 
-def put_back(
-    view_HWC: Pixels,
-    face: Face,
-    matrix: NDArray[np.float64],
-    edited_SSC: NDArray[np.float32],
-    reconstruction_SSC: NDArray[np.float32],
-    *,
-    mode: BlendMode,
-) -> None:
-    """Blend an edited crop into an upright photo, in place."""
-    mask = make_face_mask(face.landmarks, matrix, len(edited_SSC), (view_HWC.shape[0], view_HWC.shape[1]))
-    blend_face(view_HWC, edited_SSC, reconstruction_SSC, matrix=matrix, mask=mask, mode=mode)
+def put_back(view_HWC: Pixels, face: Face, edit: EditedCrop, editor: FaceEditor, mode: BlendMode) -> None:
+    """Blend an edited crop into an upright photo, in place; "warp" is "delta" where no points of the edit are known."""
+    if mode == "warp" and edit.move is not None:
+        source_P3, target_P3 = edit.move
+        warp_face(
+            view_HWC,
+            edit.edited_SSC,
+            edit.reconstruction_SSC,
+            matrix=edit.matrix,
+            source_points=source_P3.astype(np.float64),
+            target_points=target_P3.astype(np.float64),
+            upscale=editor.enlarge,
+        )
+        return
+    mask = make_face_mask(face.landmarks, edit.matrix, len(edit.edited_SSC), (view_HWC.shape[0], view_HWC.shape[1]))
+    blend_face(
+        view_HWC,
+        edit.edited_SSC,
+        edit.reconstruction_SSC,
+        matrix=edit.matrix,
+        mask=mask,
+        mode="delta" if mode == "warp" else mode,
+    )
 
 
 def spread(pictures: Sequence[torch.Tensor]) -> list[torch.Tensor]:

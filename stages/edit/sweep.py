@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stages.common.edit_method import EditMethod
 from stages.common.errors import ConfigError
+from stages.common.expression_edit import ExpressionPlan, plan_expressions
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector
 from stages.common.face.search import find_faces
@@ -21,6 +22,7 @@ from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, upright_rgb
 from stages.edit.run import FaceEditor, check_supported, choose_faces, describe_edit, source_labels, strongest_label
+from stages.models.condition import Condition
 
 Picture = NDArray[np.uint8]
 _GAP_PX = 4
@@ -42,7 +44,7 @@ class SweepEditor(FaceEditor, Protocol):
     def invert(
         self,
         latents_BCHW: Tensor,
-        source_labels: Tensor,
+        source: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -52,7 +54,7 @@ class SweepEditor(FaceEditor, Protocol):
     def resample(
         self,
         noisy_BCHW: Tensor,
-        target_labels: Tensor,
+        target: Condition | Tensor,
         *,
         strength: int,
         steps: int,
@@ -97,12 +99,13 @@ def sweep_photo(
     crop, _ = cut_face(rgb, choose_faces(faces, config, photo)[0], editor.size_px)
     image_1CHW = to_model_range([crop])
     (source,), (probability,) = source_labels(editor, image_1CHW, config)
+    plan = plan_expressions(editor, image_1CHW, config.target) if editor.hears_expression else None
     z0 = editor.encode(image_1CHW)
     before = [crop, from_model_range(editor.decode(z0))[0]]
     pictures = []
     for index, row in enumerate(rows):
         first = before[index] if index < len(before) else np.full_like(crop, 255)
-        pictures.append([first, *_edit_row(editor, z0, source, row)])
+        pictures.append([first, *_edit_row(editor, z0, source, row, plan)])
     labels = ["", *(f"g = {guidance:g}" for guidance in sweep.guidances)]
     grid = labelled_grid(pictures, [f"t0 = {strength}" for strength in sweep.strengths], labels)
     record = {
@@ -114,23 +117,24 @@ def sweep_photo(
     return grid, record
 
 
-def _edit_row(editor: SweepEditor, z0: Tensor, source: str, row: Sequence[EditConfig]) -> list[Picture]:
+def _edit_row(
+    editor: SweepEditor, z0: Tensor, source: str, row: Sequence[EditConfig], plan: ExpressionPlan | None
+) -> list[Picture]:
     config, count = row[0], len(row)
     scales = torch.tensor([float(cell.guidance or 0) for cell in row])
-    method = edit_method(config, [source] * count)
-    shared = config.guided == "back"
-    there = 1 if shared else count
+    method = edit_method(config, [source] * count, by_labels=plan is None)
+    there = 1 if method.guided == "back" else count
     noisy = editor.invert(
         z0.expand(there, -1, -1, -1),
-        strongest_label({source: 1.0}, there),
+        strongest_label({source: 1.0}, there) if plan is None else plan.source.repeat(there),
         strength=config.strength,
         steps=config.steps,
         guidance_scale=scales[:there],
-        method=edit_method(config, [source] * there),
+        method=edit_method(config, [source] * there, by_labels=plan is None),
     )
     edited = editor.resample(
         noisy.expand(count, -1, -1, -1),
-        strongest_label(config.mixture, count),
+        strongest_label(config.mixture, count) if plan is None else plan.target.repeat(count),
         strength=config.strength,
         steps=config.steps,
         guidance_scale=scales,

@@ -23,7 +23,7 @@ from stages.common.face.tracking import NO_FACE, NO_SUCH_FACE, Chosen, choose_tr
 from stages.common.frame_counts import FrameCounts
 from stages.common.hashing import hash_file
 from stages.common.progress import Progress
-from stages.common.tensors import to_crops, to_model_range
+from stages.common.tensors import to_model_range
 from stages.common.video import Frame, VideoReader
 from stages.common.video_writer import VideoWriter
 from stages.edit.config import EditConfig
@@ -159,9 +159,8 @@ class _VideoEdit:
             config,
             steady=self._steady.for_tracks(tracks) if config.video.memory > 0 else None,
         )
-        pairs = zip(owners, matrices, to_crops(made.edited), to_crops(made.reconstruction), strict=True)
-        for (chosen, track), matrix, new, old in pairs:
-            put_back(chosen.frame.upright, chosen.faces[track], matrix, new, old, mode=config.blend)
+        for (chosen, track), edit in zip(owners, made.each(matrices), strict=True):
+            put_back(chosen.frame.upright, chosen.faces[track], edit, self._editor, config.blend)
             self.tracks[track].frames += 1
 
     def _meet(self, images_BCHW: torch.Tensor, tracks: Sequence[int]) -> None:

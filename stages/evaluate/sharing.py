@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.common.edit_method import EditMethod
 from stages.common.editor import Editor
 from stages.common.emotions import EMOTIONS
+from stages.common.expression_edit import ExpressionTarget, plan_expressions
+from stages.models.condition import Condition
 from stages.models.samplers import ddim_move, ddim_sample, edit_timesteps
 
 
@@ -42,32 +45,47 @@ def edit_into_each(
     editor: Editor, images_BCHW: Tensor, source_labels_B: Tensor, targets: Sequence[str], cell: Cell
 ) -> list[Tensor]:
     """What ``Editor.edit`` makes of the faces for each target, (B, 3, H, W) in -1..1."""
-    source_B = source_labels_B.to(editor.device)
-    scale_B = torch.full((len(source_B),), cell.guidance_scale, device=editor.device)
+    source, conditions = _conditions(editor, images_BCHW, source_labels_B, targets)
+    scale_B = torch.full((len(images_BCHW),), cell.guidance_scale, device=editor.device)
+    method = EditMethod(guided="back" if editor.hears_expression else "both")
     timesteps, abar_T = edit_timesteps(cell.strength, cell.steps), editor.process.abar_T
     noise = editor.invert(
-        editor.encode(images_BCHW), source_B, strength=cell.strength, steps=cell.steps, guidance_scale=scale_B
+        editor.encode(images_BCHW),
+        source,
+        strength=cell.strength,
+        steps=cell.steps,
+        guidance_scale=scale_B,
+        method=method,
     )
-    labels = [torch.full_like(source_B, EMOTIONS.index(target)) for target in targets]
     if len(timesteps) == 1:
         return [editor.decode(noise)] * len(targets)
     edited = []
-    for labels_B, z_BCHW in zip(labels, _first_step(editor, noise, labels, timesteps, cell), strict=True):
-        sample = editor.predict(labels_B, scale_B)
+    for condition, z_BCHW in zip(conditions, _first_step(editor, noise, conditions, timesteps, cell), strict=True):
+        sample = editor.predict(condition, scale_B)
         edited.append(editor.decode(ddim_sample(sample, z_BCHW, timesteps[:-1], abar_T)))
     return edited
 
 
+def _conditions(
+    editor: Editor, images_BCHW: Tensor, source_labels_B: Tensor, targets: Sequence[str]
+) -> tuple[Condition, list[Condition]]:
+    """What the network is told of the faces as they are, and as each target."""
+    if not editor.hears_expression:
+        source = Condition(source_labels_B.to(editor.device))
+        return source, [Condition(torch.full_like(source.labels_B, EMOTIONS.index(target))) for target in targets]
+    plans = [plan_expressions(editor, images_BCHW, ExpressionTarget({target: 1.0})) for target in targets]
+    return plans[0].source.to(editor.device), [plan.target.to(editor.device) for plan in plans]
+
+
 def _first_step(
-    editor: Editor, noise: Tensor, labels: Sequence[Tensor], timesteps: Sequence[int], cell: Cell
+    editor: Editor, noise: Tensor, targets: Sequence[Condition], timesteps: Sequence[int], cell: Cell
 ) -> list[Tensor]:
     """The step from the common latents towards each target: T evaluations a face, and one of the null branch."""
     scale, plain = cell.guidance_scale, cell.guidance_scale == 1
-    conditions = [] if plain else [torch.full_like(labels[0], editor.denoiser.null_class)]
-    conditions += labels
+    conditions = [*targets] if plain else [targets[0].without_expression(editor.denoiser.null_class), *targets]
     timesteps_B = torch.full((len(noise),), timesteps[-1], device=noise.device)
     count = len(conditions)
-    outputs = editor.denoiser(noise.repeat(count, 1, 1, 1), timesteps_B.repeat(count), torch.cat(conditions)).chunk(
+    outputs = editor.denoiser(noise.repeat(count, 1, 1, 1), timesteps_B.repeat(count), Condition.cat(conditions)).chunk(
         count
     )
     if not plain:

@@ -10,6 +10,15 @@ from stages.models.denoiser import DenoiserConfig
 from stages.models.schedule import ScheduleConfig
 
 
+class PartDropout(StageConfig):
+    """How often one part alone of what the network is told is unknown in training."""
+
+    labels: float = Field(default=0.0, ge=0, lt=1)
+    coefficients: float = Field(default=0.0, ge=0, lt=1)
+    identity: float = Field(default=0.0, ge=0, lt=1)
+    geometry: float = Field(default=0.0, ge=0, lt=1)
+
+
 class LdmConfig(StageConfig):
     """Defaults are the thesis's (4.3.3). ``class_balance`` as in ``SampleOrder``.
 
@@ -30,5 +39,11 @@ class LdmConfig(StageConfig):
     unconditional_probability: float = Field(default=0.2, ge=0, lt=1)
     class_balance: float = Field(default=0.0, ge=0, le=1)
     min_class_samples: int = Field(default=0, ge=0)
+    dropout: PartDropout = PartDropout()
+    """Besides ``unconditional_probability``, with which all that tells of the expression is unknown."""
+    expression_balance: float = Field(default=0.0, ge=0)
+    """How much more often faces with strong expressions are drawn (``expression_weights``)."""
+    appearance_balance: float = Field(default=0.0, ge=0, le=1)
+    """How evenly groups of people who look alike are drawn (``appearance_weights``)."""
     ema_decay: float = Field(default=0.9999, gt=0, lt=1)
     ema_warmup: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from stages.ldm.config import LdmConfig
+from stages.models.condition import Condition
 from stages.models.losses import simple_loss
 from stages.models.process import Estimate, forward_process
 from stages.models.variational import ReverseProcess
@@ -21,11 +22,11 @@ class Objective:
         self._config = config
 
     def __call__(
-        self, network: nn.Module, z0: Tensor, noise: Tensor, timesteps_B: Tensor, labels_B: Tensor
+        self, network: nn.Module, z0: Tensor, noise: Tensor, timesteps_B: Tensor, condition: Condition
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The scalar to descend, and what it is made of: ``loss`` (L_simple) and ``vlb`` (bits a dimension)."""
         z_t = self.process.add_noise(z0, noise, timesteps_B)
-        output = network(z_t, timesteps_B, labels_B).float()
+        output = network(z_t, timesteps_B, condition).float()
         predicted = output[:, : z0.shape[1]]
         gamma = self._config.min_snr_gamma
         weight_B = None if gamma is None else self.process.min_snr_weight(timesteps_B, gamma)

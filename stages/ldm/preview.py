@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from stages.common.tensors import to_grid
 from stages.models.denoiser import Denoiser
-from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
+from stages.models.latent_space import LatentSpace
 from stages.models.process import ForwardProcess
 from stages.models.samplers import ddim_sample, edit_timesteps
 
@@ -22,7 +22,7 @@ _SEED = 0
 
 @torch.no_grad()
 def sample_grid(
-    denoiser: Denoiser, first_stage: FirstStage | Pixels, process: ForwardProcess, classes: Sequence[int]
+    denoiser: Denoiser, first_stage: LatentSpace, process: ForwardProcess, classes: Sequence[int]
 ) -> NDArray[np.uint8]:
     """An RGB grid (H, W, 3), four samples a row, a row a class, from the same noise every time (DDIM, 20 steps)."""
     size = denoiser.config.latent_size

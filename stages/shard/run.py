@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import BadInputError
+from stages.common.expressions import EXPRESSIONS_NAME
 from stages.common.hashing import hash_file, hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import INDEX_NAME
@@ -54,6 +55,8 @@ def run(config: ShardConfig, inputs: Mapping[str, Artifact], context: RunContext
             index.extend(_index_rows(path, shard))
             task.advance()
     pq.write_table(pa.Table.from_pylist(index, schema=_INDEX_SCHEMA), context.out / INDEX_NAME)
+    if faces.path(EXPRESSIONS_NAME).is_file():
+        _copy_expressions(faces, context.out, [row["sample_key"] for row in index])
     counts_by_path = {f"{shard.name}.tar": len(shard.rows) for shard in shards}
     return ArtifactDraft(Counts(total=len(index), ok=len(index)), {"samples": _samples_by_class(index)}, counts_by_path)
 
@@ -108,6 +111,13 @@ def _index_rows(path: Path, shard: _Shard) -> list[Mapping[str, Any]]:
         }
         for row in shard.rows
     ]
+
+
+def _copy_expressions(faces: Artifact, out: Path, keys: list[str]) -> None:
+    """The rows of the packed faces, in the order of the index."""
+    table = pq.read_table(faces.path(EXPRESSIONS_NAME))
+    rows = {key: row for row, key in enumerate(table["sample_key"].to_pylist())}
+    pq.write_table(table.take([rows[key] for key in keys]), out / EXPRESSIONS_NAME, compression="zstd")
 
 
 def _samples_by_class(index: list[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import nn
 
 from stages.common.checkpoint import initial_weights, load_first_stage, require_same_network, save_first_stage
-from stages.common.clip_frames import PictureData, open_pictures
-from stages.common.errors import MissingModelError
+from stages.common.clip_frames import PICTURE_ROLES, PictureData, open_pictures
 from stages.common.manifest import Artifact, ArtifactKind, Counts
-from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
+from stages.common.perceptual_weights import load_perceptual
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.tensors import to_model_range
 from stages.common.training.loop import fit
 from stages.common.training.stepper import Stepper
 from stages.models.first_stage import FirstStage, FirstStageConfig, build_first_stage
-from stages.models.perceptual import LpipsDistance, PerceptualDistance
 from stages.vqgan.config import VqganConfig
 from stages.vqgan.trainer import VqganTrainer
 
@@ -28,7 +25,7 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     """Train, set the latent scale so that training latents have unit standard deviation (if asked), and save."""
     data, init = inputs.get("data") or inputs["clips"], initial_weights(inputs)
     train, val = (open_pictures(data, split) for split in ("train", "val"))
-    perceptual = _perceptual(config)
+    perceptual = load_perceptual(config.perceptual)
     torch.manual_seed(context.seed)
     model = _initial_model(config.network, init)
     stepper = Stepper(config.loop, context, some_unused=True)
@@ -54,9 +51,6 @@ def run(config: VqganConfig, inputs: Mapping[str, Artifact], context: RunContext
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), metrics)
 
 
-PICTURE_ROLES = {"data": ArtifactKind.SHARDS, "clips": ArtifactKind.CLIPS}
-"""One of these is what a first stage learns from."""
-
 VQGAN = StageSpec(
     "vqgan",
     4,
@@ -75,19 +69,6 @@ def _initial_model(config: FirstStageConfig, init: Artifact | None) -> FirstStag
     model = load_first_stage(init.root).requires_grad_(True)
     require_same_network(config, model.config.model_copy(update={"quantize": config.quantize}), init)
     return FirstStage(config, model.vq)
-
-
-def _perceptual(config: VqganConfig) -> nn.Module | None:
-    if config.perceptual == "none":
-        return None
-    if config.perceptual == "squeezenet":
-        return PerceptualDistance(load_squeezenet_keras(squeezenet_file()))
-    try:
-        return LpipsDistance("vgg")
-    except LookupError as error:
-        raise MissingModelError(
-            str(error), "Fetch it, or use --set perceptual=squeezenet (recorded as such)"
-        ) from error
 
 
 @torch.no_grad()

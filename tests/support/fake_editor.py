@@ -32,6 +32,7 @@ class FakeEditor:
     seen: list[dict[str, object]] = field(default_factory=list)
     sees: str = "neutral"
     change: float = 0.08
+    hears_expression: bool = False
 
     def classify(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         assert images_BCHW.min() >= -1

@@ -15,16 +15,19 @@ from PIL import Image
 
 from stages.common.config import StageConfig
 from stages.common.engine import execute
+from stages.common.expressions import EXPRESSIONS_NAME
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.shard.config import ShardConfig
 from stages.shard.run import SHARD
+from support.expressions import write_expressions
 
 COUNTS = {"train": {"neutral": 8, "happy": 6, "sad": 2}, "val": {"neutral": 3, "happy": 2}, "test": {"happy": 2}}
 
 
 class RenderConfig(StageConfig):
     size_px: int = 32
+    expression: bool = False
 
 
 def _render(size_px: int, seed: int) -> Image.Image:
@@ -57,15 +60,17 @@ def _run(config: RenderConfig, _inputs: Mapping[str, Artifact], context: RunCont
                     }
                 )
     pq.write_table(pa.Table.from_pylist(rows), context.out / "faces.parquet")
+    if config.expression:
+        write_expressions(context.out / EXPRESSIONS_NAME, [row["sample_key"] for row in rows], config.size_px)
     return ArtifactDraft(Counts(total=len(rows), ok=len(rows)))
 
 
 _RENDER = StageSpec("render", 1, RenderConfig, {}, ArtifactKind.FACES, _run)
 
 
-def make_shards(folder: Path, size_px: int = 32, samples_per_shard: int = 5) -> Artifact:
-    """Faces and their shards below ``folder``; the counts of ``COUNTS``."""
-    faces = execute(_RENDER, RenderConfig(size_px=size_px), {}, folder / "faces")
+def make_shards(folder: Path, size_px: int = 32, samples_per_shard: int = 5, expression: bool = False) -> Artifact:
+    """Faces and their shards below ``folder``, with made-up expressions if wanted; the counts of ``COUNTS``."""
+    faces = execute(_RENDER, RenderConfig(size_px=size_px, expression=expression), {}, folder / "faces")
     return execute(SHARD, ShardConfig(samples_per_shard=samples_per_shard), {"faces": faces}, folder / "shards")
 
 

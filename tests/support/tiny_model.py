@@ -30,7 +30,7 @@ def train_tiny_model(folder: Path) -> Artifact:
 
     Give ``tmp_path_factory.getbasetemp() / "tiny-model"``, and a test session builds it once.
     """
-    shards = make_shards(folder)
+    shards = make_shards(folder, expression=True)
     first_stage = execute(VQGAN, tiny_config(VQGAN), {"data": shards}, folder / "vqgan")
     ldm = execute(LDM, tiny_config(LDM), {"data": shards, "first_stage": first_stage}, folder / "ldm")
     execute(CLASSIFIER, tiny_config(CLASSIFIER), {"data": shards, "first_stage": first_stage}, folder / "classifier")

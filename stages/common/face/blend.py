@@ -70,7 +70,7 @@ def make_face_mask(landmarks_xy: Points, matrix: Points, size_px: int, photo_hw:
     """
     contour = face_contour(landmarks_xy)
     feather_px = FEATHER * float(np.sqrt(cv2.contourArea(contour.astype(np.float32))))
-    return _soft_mask(contour, _crop_part(matrix, size_px), feather_px, photo_hw)
+    return soft_mask(contour, _crop_part(matrix, size_px), feather_px, photo_hw)
 
 
 def make_mouth_mask(
@@ -78,7 +78,7 @@ def make_mouth_mask(
 ) -> FaceMask:
     """As ``make_face_mask``, of the face below row ``top_px`` of the crop alone, with room for a chin that drops."""
     feather_px = MOUTH_FEATHER * size_px / scale_of(matrix)
-    return _soft_mask(
+    return soft_mask(
         face_contour(landmarks_xy, MOUTH_MARGIN), _crop_part(matrix, size_px, top_px), feather_px, photo_hw
     )
 
@@ -90,7 +90,7 @@ def _crop_part(matrix: Points, size_px: int, top_px: float = 0.0) -> Points:
     return transform_points(invert_similarity(matrix), np.array([[low, top], [high, top], [high, high], [low, high]]))
 
 
-def _soft_mask(contour: Points, square: Points, feather_px: float, photo_hw: tuple[int, int]) -> FaceMask:
+def soft_mask(contour: Points, square: Points, feather_px: float, photo_hw: tuple[int, int]) -> FaceMask:
     """1 in the middle of two convex polygons, 0 outside either, with a smooth edge of ``feather_px`` inside."""
     start = np.maximum(np.floor(np.maximum(contour.min(axis=0), square.min(axis=0))), 0).astype(int)
     stop = np.minimum(np.ceil(np.minimum(contour.max(axis=0), square.max(axis=0))) + 1, photo_hw[::-1]).astype(int)

@@ -16,16 +16,24 @@ class SampleOrder:
 
     With ``balance`` 0 every epoch is a permutation. Otherwise samples are drawn with replacement, a class of n samples
     having a share proportional to n^(1 - balance): 0.5 is square-root balancing, 1 gives all classes the same share.
+    ``weights_N`` (N,), where given, multiply what each sample has by its class.
     """
 
-    def __init__(self, labels: NDArray[np.int64], batch_size: int, seed: int, balance: float = 0.0) -> None:
+    def __init__(
+        self,
+        labels: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        balance: float = 0.0,
+        weights_N: NDArray[np.float64] | None = None,
+    ) -> None:
         self._count = len(labels)
         self._batch_size = batch_size
         self._seed = seed
         self._probabilities: NDArray[np.float64] | None = None
-        if balance > 0:
+        if balance > 0 or weights_N is not None:
             _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-            weights = counts.astype(np.float64)[inverse] ** -balance
+            weights = counts.astype(np.float64)[inverse] ** -balance * (1 if weights_N is None else weights_N)
             self._probabilities = weights / weights.sum()
         # A step is asked for several times, and all steps of an epoch share a permutation of the whole data.
         self._drawn = lru_cache(maxsize=_STEPS_KEPT)(self._draw)

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
-from support.tiny_model import train_tiny_model
+from support.tiny_model import tiny_config, train_tiny_model
 
 from stages.bundle.config import BundleConfig
 from stages.bundle.run import BUNDLE
-from stages.common.checkpoint import load_denoiser
+from stages.common.checkpoint import load_denoiser, load_expression_network
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import execute
 from stages.common.manifest import load_artifact
+from stages.expression.run import EXPRESSION
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,16 @@ def test_a_context_is_mixed_and_the_others_stay(parts, tmp_path):
     torch.testing.assert_close(released[surprise], 1.5 * trained[surprise] - 0.5 * trained[anger], atol=2e-3, rtol=0)
     others = [i for i in range(len(trained)) if i != surprise]
     assert torch.equal(released[others], trained[others].half().float())
+
+
+def test_an_expression_network_is_released_in_half_precision(parts, tmp_path):
+    shards = load_artifact(parts["ldm"].root.parent / "shards")
+    expression = execute(EXPRESSION, tiny_config(EXPRESSION), {"data": shards}, tmp_path / "expression")
+    released = execute(BUNDLE, BundleConfig(), {**parts, "expression": expression}, tmp_path / "model")
+    trained, found = (load_expression_network(artifact.root).mean_shape for artifact in (expression, released))
+    assert torch.equal(found, trained.half().float())
+    assert released.manifest.metrics["expression"] == expression.manifest.metrics
+    assert load_expression_network(execute(BUNDLE, BundleConfig(), parts, tmp_path / "without").root) is None
 
 
 def test_weights_that_do_not_add_up_to_one_are_refused():

@@ -7,6 +7,7 @@ from stages.common.config import load_config_file, preset_names
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.models.denoiser import DenoiserConfig, build_denoiser
 from stages.models.first_stage import FirstStageConfig
+from stages.models.patch_autoencoder import PatchAutoencoderConfig
 
 
 def config_of(preset):
@@ -24,7 +25,12 @@ def test_the_thesis_network_has_its_published_size():
 @pytest.mark.parametrize("preset", [name for name in preset_names() if "ldm" in load_config_file(name)])
 def test_a_preset_denoises_the_latents_of_its_own_first_stage(preset):
     config = config_of(preset)
-    first_stage = FirstStageConfig(**load_config_file(preset)["vqgan"]["network"])
+    settings = load_config_file(preset)
+    first_stage: FirstStageConfig | PatchAutoencoderConfig = (
+        PatchAutoencoderConfig(**settings["autoencoder"]["network"])
+        if "autoencoder" in settings
+        else FirstStageConfig(**settings["vqgan"]["network"])
+    )
     shape = (2, first_stage.folded_latent_channels, first_stage.latent_size, first_stage.latent_size)
     assert (config.latent_channels, config.latent_size) == shape[1:3]
     with torch.device("meta"):

@@ -73,7 +73,7 @@ def test_the_time_step_reaches_both_branches(denoiser, z):
 
 def test_a_negative_label_takes_the_place_of_null(denoiser, z):
     negative = torch.tensor([0, 3, 2])
-    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), negative_context_BD=negative)
+    guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), negative_context=negative)
     torch.testing.assert_close(guided(z, 7).eps, -2 * alone(z, negative) + 3 * alone(z, LABELS))
     assert denoiser.batches == [[0, 3, 2, 1, 5, 2]]
 

@@ -13,11 +13,12 @@ from stages.common.engine import execute
 from stages.common.manifest import Artifact, load_artifact
 from stages.common.stage import StageSpec
 from stages.emotion.run import EMOTION
+from stages.expression.run import EXPRESSION
 from stages.finetune.run import FINETUNE
 from stages.ldm.run import LDM
 from stages.vqgan.run import VQGAN
 
-SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, LDM, CLASSIFIER, FINETUNE)}
+SPECS = {spec.name: spec for spec in (VQGAN, EMOTION, EXPRESSION, LDM, CLASSIFIER, FINETUNE)}
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import dlib
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.common.face.canonical import canonical_landmarks
 from stages.common.face.detect import package_weights
+
+EMBEDDING_SIZE = 128
 
 
 def embedding_weights() -> Path:
@@ -31,3 +35,13 @@ class FaceEmbedder:
             [dlib.point(int(x), int(y)) for x, y in points],
         )
         return np.array(self._network.compute_face_descriptor(np.ascontiguousarray(rgb), shape))
+
+    def of_crop(self, crop_SS3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The embedding (128,) of an aligned face, whose landmarks are the canonical ones."""
+        return self(crop_SS3, canonical_landmarks(len(crop_SS3))).astype(np.float32)
+
+
+@cache
+def face_embedder() -> FaceEmbedder:
+    """The one of this process. Raises ``MissingModelError``."""
+    return FaceEmbedder()
