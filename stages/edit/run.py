@@ -24,12 +24,14 @@ from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.face.expression import Expression
+from stages.common.face.search import find_faces
 from stages.common.face.warp_blend import warp_face
+from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import BlendMode, EditConfig
 from stages.edit.method import edit_method
-from stages.edit.photo import Photo, Pixels, upright, upright_rgb
+from stages.edit.photo import Photo, Pixels, upright_rgb
 from stages.models.condition import Condition
 
 EXPRESSION_GUIDANCE = 2.5
@@ -175,7 +177,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     """
     check_supported(editor, config)
     rgb = upright_rgb(photo)
-    faces = choose_faces(detector(rgb), config, photo)
+    faces = choose_faces(find_faces(detector, rgb, photo.path, every=config.face != "largest"), config, photo)
     crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
     images_BCHW = to_model_range(crops)
