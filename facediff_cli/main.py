@@ -34,6 +34,7 @@ _UNUSABLE_FILE = {
 }
 _EXIT_USAGE = 2
 _EXIT_BAD_FILE = 3
+_EXIT_MISSING = 6
 _EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -102,6 +103,14 @@ def main(arguments: list[str] | None = None) -> int:
         place = f" ({error.filename})" if error.filename else ""
         print_error(f"{_UNUSABLE_FILE[error.errno]}{place}", _EXIT_BAD_FILE, as_json)
         return _EXIT_BAD_FILE
+    except ModuleNotFoundError as error:
+        from facediff_cli.packages import how_to_install
+
+        remedy = how_to_install(error.name)
+        if remedy is None:
+            raise
+        print_error(f"this needs the package {error.name}. {remedy}", _EXIT_MISSING, as_json)
+        return _EXIT_MISSING
     except Exception as error:
         from stages.common.errors import FacediffError
 
