@@ -5,7 +5,7 @@ LOCK_EXTRAS := --extra train --extra finetune --extra talk --extra lipread --ext
 
 .DEFAULT_GOAL := help
 CLIP ?= $(firstword $(wildcard $(FACEDIFF_DATA)/grid/s1/*.mpg $(FACEDIFF_DATA)/*.mpg))
-.PHONY: help install demo demo-talk test check lint format e2e bench judge docs golden schemas lock clean
+.PHONY: help install demo demo-talk test check lint format e2e bench judge docs golden schemas lock clean mutants
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 
 e2e: $(STAMP) ## Only the tests that run whole commands on real pictures
 	$(BIN)/python -m pytest -m e2e
+
+mutants: $(STAMP) ## Make the listed lines wrong, one by one: the tests must notice each
+	$(BIN)/python scripts/mutants.py
 
 bench: $(VENV)/.judge ## Measure speed, memory and edit quality, as tables
 	$(BIN)/python -m benchmarks

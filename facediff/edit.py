@@ -17,9 +17,10 @@ from PIL import Image, ImageOps
 from facediff.loading import StrPath, load_pretrained, seed_of
 from stages.common.errors import BadInputError
 from stages.common.face.detect import FaceDetector, load_detector
+from stages.common.images import upright
 from stages.common.weights import DEFAULT_MODEL
 from stages.edit.config import make_edit_config
-from stages.edit.photo import Photo, load_photo, upright, upright_rgb
+from stages.edit.photo import Photo, load_photo, upright_rgb
 from stages.edit.run import EditResult, FaceEdit, FaceEditor, edit_photo, measure_photo
 from stages.edit.save import save_photo
 

@@ -15,7 +15,7 @@ from stages.common.editor import Editor
 from stages.common.model_input import supported_emotions
 from stages.common.weights import DEFAULT_MODEL
 from stages.synthesize.config import SynthesizeConfig
-from stages.synthesize.run import FaceJob, describe_face, draw_faces
+from stages.synthesize.run import FaceJob, describe_face, draw_faces, suited
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,11 @@ class FaceSynthesisPipeline:
         """Faces number ``first``, ``first`` + 1, ... of a seed: on a CPU the same bits as the command's.
 
         ``settings`` are the other fields of ``stages.synthesize.config.SynthesizeConfig``: ``sampler``, ``eta``,
-        ``bound``. Raises ``ConfigError`` for settings, and for an emotion that the model has not learned.
+        ``bound``, ``shared_noise``. Raises ``ConfigError`` for settings, and for an emotion that it has not learned.
         """
         fields = {"first": first, "count": num_images, "guidance": guidance_scale, "steps": num_inference_steps}
         config = make_config(SynthesizeConfig, {"emotions": (emotion,), **fields, **settings})
+        config = suited(config, self.editor)
         (name,) = supported_emotions(config.emotions, self.editor.supported)
         seed = seed_of(seed, generator)
         jobs = [FaceJob(name, number) for number in range(first, first + num_images)]

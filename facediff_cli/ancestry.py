@@ -17,41 +17,34 @@ _PICTURES = {".png", ".jpg", ".jpeg"}
 def find_artifact(path: Path) -> Artifact:
     """The artifact at ``path``, or the innermost one that the file ``path`` lies in, or the model of that name.
 
-    Raises ``BadInputError``.
+    Raises ``BadInputError``; where a model's manifest cannot be read, ``MissingModelError``.
     """
     from stages.common.errors import BadInputError
-    from stages.common.manifest import MANIFEST_NAME, load_artifact
+    from stages.common.manifest import MANIFEST_NAME
 
     if not path.exists():
         from stages.common.weights import named_model
 
         root = named_model(str(path))
         if root is not None:
-            return load_artifact(root)
+            return _open(root)
         raise BadInputError(f"no file or folder {path}", reason="missing")
     if path.is_dir() or path.name == MANIFEST_NAME:
-        return load_artifact(path)
+        return _open(path)
     for folder in path.resolve().parents:
         if (folder / MANIFEST_NAME).is_file():
-            return load_artifact(folder)
+            return _open(folder)
     raise BadInputError(f"{path} is no part of anything that facediff wrote", reason="unknown")
 
 
 def find_provenance(path: Path) -> dict[str, Any] | None:
     """The record inside an edited PNG, JPEG or video; None for everything else."""
-    from stages.common.video import VIDEO_SUFFIXES
+    from stages.common.media_files import VIDEO_SUFFIXES
+    from stages.common.records import read_record_of
 
-    if not path.is_file():
+    if not path.is_file() or path.suffix.lower() not in VIDEO_SUFFIXES | _PICTURES:
         return None
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        from stages.common.video_writer import read_record
-
-        return read_record(path)
-    if path.suffix.lower() not in _PICTURES:
-        return None
-    from stages.common.provenance import read_provenance
-
-    return read_provenance(path)
+    return read_record_of(path)
 
 
 def build_tree(artifact: Artifact) -> dict[str, Any]:
@@ -80,6 +73,20 @@ def render_tree(node: Mapping[str, Any]) -> Tree:
     for child in node["inputs"]:
         tree.add(render_tree(child))
     return tree
+
+
+def _open(path: Path) -> Artifact:
+    from stages.common.errors import BadInputError, MissingModelError
+    from stages.common.manifest import MANIFEST_NAME, load_artifact
+    from stages.common.weights import holds_weights
+
+    try:
+        return load_artifact(path)
+    except BadInputError as error:
+        root = path if path.is_dir() else path.parent
+        if (root / MANIFEST_NAME).is_file() and holds_weights(root):
+            raise MissingModelError(error.what, error.hint) from error
+        raise
 
 
 def _node(manifest: Manifest, known: Mapping[str, Manifest]) -> dict[str, Any]:

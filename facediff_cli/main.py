@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from facediff_cli.reporting import print_error
+from facediff_cli.reporting import forgive_streams, print_error
+from facediff_cli.signals import as_interrupts
 
 _GROUPS = {
     "preprocess": "Turn photos into aligned faces, and videos into clips of talking faces.",
@@ -33,6 +34,7 @@ _UNUSABLE_FILE = {
 }
 _EXIT_USAGE = 2
 _EXIT_BAD_FILE = 3
+_EXIT_MISSING = 6
 _EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
@@ -81,10 +83,15 @@ _register()
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; only a bug leaves as an exception, with its traceback."""
+    forgive_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:
-        return int(app(arguments, prog_name="facediff", standalone_mode=False) or 0)
+        with as_interrupts():
+            exit_code = int(app(arguments, prog_name="facediff", standalone_mode=False) or 0)
+        if exit_code == _EXIT_INTERRUPTED:  # which is all that Typer makes of an interrupt
+            print_error("interrupted", exit_code, as_json)
+        return exit_code
     except typer.TyperException as error:
         return _fail_usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -96,6 +103,14 @@ def main(arguments: list[str] | None = None) -> int:
         place = f" ({error.filename})" if error.filename else ""
         print_error(f"{_UNUSABLE_FILE[error.errno]}{place}", _EXIT_BAD_FILE, as_json)
         return _EXIT_BAD_FILE
+    except ModuleNotFoundError as error:
+        from facediff_cli.packages import how_to_install
+
+        remedy = how_to_install(error.name)
+        if remedy is None:
+            raise
+        print_error(f"this needs the package {error.name}. {remedy}", _EXIT_MISSING, as_json)
+        return _EXIT_MISSING
     except Exception as error:
         from stages.common.errors import FacediffError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,16 @@ class Toy:
     config: ToyConfig
     inputs: dict[str, Artifact]
     out: Path
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked ``gpu`` need CUDA, or a device that ``FACEDIFF_TEST_DEVICE`` names in its place."""
+    if item.get_closest_marker("gpu") is None or os.environ.get("FACEDIFF_TEST_DEVICE"):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
 
 
 @pytest.fixture(autouse=True)

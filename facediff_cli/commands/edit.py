@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -180,7 +181,7 @@ def edit(
     from stages.common.writable import check_writable
     from stages.edit.batch import Wanted
     from stages.edit.inputs import find_sources
-    from stages.edit.save import plan_outputs
+    from stages.edit.save import plan_outputs, written_beside
     from stages.edit.sweep import cell_configs, parse_sweep
 
     fields = {
@@ -208,13 +209,17 @@ def edit(
     grid = parse_sweep(strengths, guidances) if sweep else None
     if grid is not None:
         cell_configs(config, grid)
-    sources = find_sources(photos, Path(out) if out else None)
+    sources = find_sources(photos, Path(out) if out else None, RichProgress().note)
+    crops = config.crop_only and config.face == "all"
+    beside = partial(written_beside, way_back=config.progressive, sidecar=sidecar, crops=crops)
     targets = plan_outputs(
         sources,
         Path(out) if out else None,
         config.target_name,
         kind="sweep" if sweep else "crop" if config.crop_only else "picture",
         as_folder=(out is not None and out.endswith(("/", os.sep))) or any(photo.is_dir() for photo in photos),
+        beside=beside,
+        note=RichProgress().note,
     )
     for target in targets:
         check_writable(target, create=not dry_run)

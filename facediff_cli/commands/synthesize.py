@@ -65,8 +65,8 @@ def synthesize(
 ) -> None:
     """Make new faces with given expressions from pure noise: pictures, a sheet for each expression, and a table.
 
-    A face depends on the seed and its number, so `--first 17 --count 1` makes the eighteenth again. Equal numbers start
-    from equal noise under every expression.
+    A face depends on the seed, its expression and its number, so `--first 17 --count 1` makes the eighteenth again.
+    With `--set shared_noise=true` equal numbers start from equal noise under every expression.
 
     **Examples**
 

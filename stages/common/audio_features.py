@@ -69,13 +69,19 @@ class AudioEncoder:
 
 
 def _load(config: AudioConfig) -> LogMel | SpeechFeatures:
-    if config.kind == "mel":
-        return LogMel()
-    return SpeechFeatures(load_wav2vec(), logits=config.kind == "wav2vec-logits", stretch=config.stretch)
+    try:
+        if config.kind == "mel":
+            return LogMel()
+        return SpeechFeatures(load_wav2vec(), logits=config.kind == "wav2vec-logits", stretch=config.stretch)
+    except ImportError as error:
+        raise MissingModelError("features of sound need the package torchaudio", "Install facediff[talk]") from error
 
 
 def load_wav2vec() -> Wav2Vec2Model:
-    """wav2vec 2.0 base, finetuned on 960 h of LibriSpeech, with its 29 letters. Raises ``MissingModelError``."""
+    """wav2vec 2.0 base, finetuned on 960 h of LibriSpeech, with its 29 letters.
+
+    Raises ``MissingModelError`` without its weights, ``ImportError`` without torchaudio.
+    """
     if torch_hub.missing([_WAV2VEC_URL]) and not torch_hub.fetch([_WAV2VEC_URL]):
         raise MissingModelError(
             "the weights of wav2vec 2.0 are not here and cannot be fetched", "Use mel features, or go online once"

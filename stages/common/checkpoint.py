@@ -54,13 +54,17 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class ModelInfo(BaseModel):
-    """What a model has learned: ``samples`` per emotion, those ``supported``, the guidance scale that suits each."""
+    """What a model has learned: ``samples`` per emotion, those ``supported``, the guidance scale that suits each.
+
+    ``latent_rms`` is the largest root mean square that one training picture's latents have; None where it is unknown.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     supported: tuple[str, ...]
     samples: Mapping[str, int]
     recommended_guidance: Mapping[str, float] = {}
+    latent_rms: float | None = None
 
 
 def save_first_stage(model: FirstStage, root: Path) -> None:

@@ -40,6 +40,7 @@ from stages.models.condition import Condition, Context
 from stages.models.denoiser import Denoiser
 from stages.models.emotion_classifier import EmotionClassifier
 from stages.models.expression_network import ExpressionNetwork
+from stages.models.first_stage import FirstStage, Pixels
 from stages.models.guidance import classifier_free_guidance
 from stages.models.latent_space import LatentSpace
 from stages.models.noisy_classifier import NoisyClassifier
@@ -82,6 +83,14 @@ class Editor:
         """(C, H, W) of one picture's latents."""
         config = self.denoiser.config
         return config.latent_channels, config.latent_size, config.latent_size
+
+    @property
+    def latent_rms(self) -> float | None:
+        """How large latents of a picture are: as the model says, or 1 where its first stage normalises them."""
+        space = self.first_stage
+        if self.info.latent_rms is not None or isinstance(space, Pixels):
+            return self.info.latent_rms
+        return None if isinstance(space, FirstStage) and space.scaling_factor == 1 else 1.0
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -240,13 +249,13 @@ class Editor:
         """Pictures (B, 3, ``size_px``, ``size_px``) in -1..1 of these classes (B,), from pure ``noise()``.
 
         ``noise`` gives latents (B, *``latent_shape``), and what an ancestral sampler adds on its way. ``bound`` is the
-        power of ``bound_x0``.
+        power of ``bound_x0``, which is left out where ``latent_rms`` is unknown.
         """
         abar_T = self.process.abar_T
         timesteps = sampler_timesteps(sampler, steps, abar_T)
         predict = self._guided(self.predict(labels, guidance_scale), labels, classifier_scale)
-        if bound is not None:
-            predict = bound_x0(predict, abar_T, bound)
+        if bound is not None and self.latent_rms is not None:
+            predict = bound_x0(predict, abar_T, bound, self.latent_rms)
         z = sample(sampler, predict, noise(), timesteps, abar_T, eta=eta, noise=noise)
         return self.decode(z)
 

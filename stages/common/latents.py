@@ -19,6 +19,7 @@ from stages.models.first_stage import Pixels
 from stages.models.latent_space import LatentSpace
 
 _BATCH = 32
+_MEASURED = 512
 
 
 class LatentData(Protocol):
@@ -77,6 +78,14 @@ def open_latents(first_stage: LatentSpace, data: ShardDataset, split: str, conte
             temporary.replace(path)
     with undamaged(path):
         return CachedLatents(torch.load(path, weights_only=True, mmap=True))
+
+
+def largest_rms(data: LatentData) -> float:
+    """The largest root mean square of one picture's latents, of up to 512 pictures spread over the data."""
+    count = min(len(data), _MEASURED)
+    spread = np.linspace(0, len(data) - 1, count).round().astype(np.int64)
+    each = [data.batch(part, np.zeros(len(part), np.bool_)) for part in np.array_split(spread, -(-count // _BATCH))]
+    return round(max(float(z.square().mean(dim=(1, 2, 3)).max()) for z in each) ** 0.5, 4)
 
 
 @torch.no_grad()

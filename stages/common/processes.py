@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from stages.common.errors import FacediffError
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from accelerate import PartialState
 
 ResultT = TypeVar("ResultT")
+
+PATIENCE = timedelta(days=365)
+"""How long processes wait for one another: the leader may encode a whole data set, or hash one, while the others wait.
+
+The default, 10 minutes with NCCL, would end them. One that died is noticed by the launcher, which stops the others.
+"""
 
 
 def process_count() -> int:
@@ -64,7 +71,9 @@ def wait_for_all(device: str) -> None:
 
 
 def join_processes(device: str) -> PartialState:
-    """accelerate's view of the processes, which meet here the first time."""
+    """accelerate's view of the processes, which meet here the first time, to wait ``PATIENCE`` for one another."""
     from accelerate import PartialState
 
-    return PartialState(cpu=device == "cpu")
+    if process_count() == 1:
+        return PartialState(cpu=device == "cpu")
+    return PartialState(cpu=device == "cpu", timeout=PATIENCE)

@@ -101,14 +101,23 @@ def find_model(name_or_dir: str) -> Artifact:
 def resolve_model(name_or_dir: str) -> Artifact:
     """As ``find_model``, with every file's SHA-256 checked. Raises ``MissingModelError`` that names a wrong file."""
     artifact = find_model(name_or_dir)
-    problems = find_model_problems(artifact)
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise MissingModelError(
-            f"model {artifact.root} is not as it was written: {problems[0]}{more}",
-            "Install facediff again, or restore the folder",
-        )
+    _require_whole(artifact)
     return artifact
+
+
+def require_unaltered(artifact: Artifact) -> None:
+    """Raises ``MissingModelError`` for a model that is not as it was written, ``BadInputError`` for other artifacts."""
+    if artifact.manifest.kind in MODEL_KINDS:
+        _require_whole(artifact)
+        return
+    problems = find_problems(artifact)
+    if problems:
+        raise BadInputError(f"{artifact.root} is not as it was written: {'; '.join(problems)}", reason="altered")
+
+
+def holds_weights(folder: Path) -> bool:
+    """Whether a folder is a model's, as far as can be told without its manifest."""
+    return any(folder.rglob("*.safetensors"))
 
 
 def find_model_problems(artifact: Artifact) -> list[str]:
@@ -116,6 +125,16 @@ def find_model_problems(artifact: Artifact) -> list[str]:
     expected = {output.path for output in artifact.manifest.outputs} | DOCUMENTS
     extra = sorted(path for path in list_content_files(artifact.root) if path not in expected)
     return find_problems(artifact) + [f"{path}: not part of this model" for path in extra]
+
+
+def _require_whole(model: Artifact) -> None:
+    problems = find_model_problems(model)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise MissingModelError(
+            f"model {model.root} is not as it was written: {problems[0]}{more}",
+            "Install facediff again, or restore the folder",
+        )
 
 
 def _load(root: Path) -> Artifact:

@@ -24,12 +24,14 @@ from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.face.expression import Expression
+from stages.common.face.search import find_faces
 from stages.common.face.warp_blend import warp_face
+from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import BlendMode, EditConfig
 from stages.edit.method import edit_method
-from stages.edit.photo import Photo, Pixels, upright, upright_rgb
+from stages.edit.photo import Photo, Pixels, upright_rgb
 from stages.models.condition import Condition
 
 EXPRESSION_GUIDANCE = 2.5
@@ -91,28 +93,34 @@ class FaceEditor(Protocol):
 
 
 class EditedCrop(NamedTuple):
-    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop."""
+    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop.
+
+    ``move`` is where its points were to go, ``found_P3`` where they are in the edit.
+    """
 
     matrix: NDArray[np.float64]
     edited_SSC: NDArray[np.float32]
     reconstruction_SSC: NDArray[np.float32]
     move: PointMove | None
+    found_P3: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EditedCrops:
-    """An ``EditedBatch``, and where the points of each face go, if the model knows."""
+    """An ``EditedBatch``, where the points of each face were to go, and where they are in the edit, if the model knows."""
 
     edited: torch.Tensor
     reconstruction: torch.Tensor
-    moves: tuple[PointMove, ...] | None = None
+    moves: Sequence[PointMove | None] | None = None
+    found: Sequence[NDArray[np.float32] | None] | None = None
 
     def each(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[EditedCrop]:
         """The faces, each with what cut it."""
-        moves = self.moves or (None,) * len(self.edited)
-        new_SSC, old_SSC = to_crops(self.edited), to_crops(self.reconstruction)
-        for matrix, new, old, move in zip(matrices, new_SSC, old_SSC, moves, strict=True):
-            yield EditedCrop(matrix, new, old, move)
+        nothing = (None,) * len(self.edited)
+        moves, found = self.moves or nothing, self.found or nothing
+        pictures = zip(to_crops(self.edited), to_crops(self.reconstruction), strict=True)
+        for matrix, (new, old), move, points in zip(matrices, pictures, moves, found, strict=True):
+            yield EditedCrop(matrix, new, old, move, points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
     """
     check_supported(editor, config)
     rgb = upright_rgb(photo)
-    faces = choose_faces(detector(rgb), config, photo)
+    faces = choose_faces(find_faces(detector, rgb, photo.path, every=config.face != "largest"), config, photo)
     crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
     images_BCHW = to_model_range(crops)
@@ -226,7 +234,10 @@ def edit_crops(
         steady=steady,
         watch=watch,
     )
-    return EditedCrops(made.edited, made.reconstruction, None if plan is None else plan.moves)
+    if plan is None:
+        return EditedCrops(made.edited, made.reconstruction)
+    found = [expression.points_P3 for expression in editor.measure(made.edited)]
+    return EditedCrops(made.edited, made.reconstruction, plan.moves, found)
 
 
 def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
@@ -258,6 +269,7 @@ def put_back(view_HWC: Pixels, face: Face, edit: EditedCrop, editor: FaceEditor,
             matrix=edit.matrix,
             source_points=source_P3.astype(np.float64),
             target_points=target_P3.astype(np.float64),
+            edit_points=None if edit.found_P3 is None else edit.found_P3.astype(np.float64),
             upscale=editor.enlarge,
         )
         return

@@ -16,6 +16,7 @@ from stages.common.errors import ConfigError
 from stages.common.expression_edit import ExpressionPlan, plan_expressions
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector
+from stages.common.face.search import find_faces
 from stages.common.tensors import from_model_range, to_model_range
 from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.method import edit_method
@@ -94,7 +95,8 @@ def sweep_photo(
     check_supported(editor, config)
     rows = cell_configs(config, sweep)
     rgb = upright_rgb(photo)
-    crop, _ = cut_face(rgb, choose_faces(detector(rgb), config, photo)[0], editor.size_px)
+    faces = find_faces(detector, rgb, photo.path, every=config.face != "largest")
+    crop, _ = cut_face(rgb, choose_faces(faces, config, photo)[0], editor.size_px)
     image_1CHW = to_model_range([crop])
     (source,), (probability,) = source_labels(editor, image_1CHW, config)
     plan = plan_expressions(editor, image_1CHW, config.target) if editor.hears_expression else None

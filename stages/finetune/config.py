@@ -20,7 +20,8 @@ class FinetuneConfig(StageConfig):
     names the network that tells faces apart.
 
     ``per_class`` pictures of each class but the target's make a pool, of which ``samples`` are tuned on. They are
-    inverted to level ``strength`` in ``invert_steps`` under their own class, and sampled back in ``steps``.
+    inverted to level ``strength`` (1 is clean and has no step back) in ``invert_steps`` under their own class, and
+    sampled back in ``steps``.
     ``guidance`` None takes the model's own for the target; ``guided`` as in an edit.
     """
 
@@ -32,7 +33,7 @@ class FinetuneConfig(StageConfig):
     pixel_weight: float = Field(default=1.0, ge=0)
     guidance: float | None = Field(default=None, ge=0, le=50)
     guided: Literal["both", "back"] = "both"
-    strength: int = Field(default=500, ge=1, le=1000)
+    strength: int = Field(default=500, ge=2, le=1000)
     invert_steps: int = Field(default=40, ge=1)
     steps: int = Field(default=6, ge=1)
     per_class: int = Field(default=500, ge=1)

@@ -16,7 +16,7 @@ class LipTuningConfig(StageConfig):
 
     Loss = ``lips_weight`` mean cosine distance of the reader's features + ``latent_weight`` |z0 - its estimate|^2 (a
     mean over latents). A sample is ``frames`` consecutive frames of a clip: a reader sees motion. They are noised to
-    one random level, the same for the whole step, and sampled back in ``steps``. The identity frame is drawn between
+    one random level, drawn for each sample, and sampled back in ``steps``. The identity frame is drawn between
     ``identity_frames`` (first and last, counted from the first of the frames).
     """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stages.common.talking import FrameConditions, TalkingModel, predict_frames
+from stages.common.talking import TalkingModel
 from stages.common.training.stepper import Draws
 from stages.models.mouth_mask import mask_below, mask_top
-from stages.models.resampler import resample
-from stages.models.samplers import edit_timesteps
+from stages.models.process import Estimate
+from stages.models.resampler import resample_each
+from stages.models.samplers import edit_timesteps_of_each
 
 
 class FrameMaker(nn.Module):
@@ -21,8 +22,8 @@ class FrameMaker(nn.Module):
         self.talker = model.talker
         self.steps = steps
 
-    def forward(self, on: Draws, level: int) -> tuple[Tensor, Tensor]:
-        """``on`` as ``ClipWindows.batch`` gives them, and ``noise`` (B, W, C, H, W) of the ``level`` 1..999."""
+    def forward(self, on: Draws) -> tuple[Tensor, Tensor]:
+        """``on`` as ``ClipWindows.batch`` gives them, with ``noise`` (B, W, C, H, W) of ``levels`` (B,) in 2..999."""
         model, talker, process = self.model, self.talker, self.model.process
         count = on["x"].shape[1]
         x, landmarks, labels, noise = (on[name].flatten(0, 1) for name in ("x", "landmarks", "labels", "noise"))
@@ -32,8 +33,11 @@ class FrameMaker(nn.Module):
             identity = model.first_stage.encode(on["identity"]).repeat_interleave(count, dim=0)
         audio = on["audio"].flatten(0, 1) if "audio" in on else None
         context_BD = talker.context(audio, labels, landmarks / (model.size_px / 2) - 1).expand(len(x), -1)
-        timesteps = edit_timesteps(level, self.steps)
-        levels_B = torch.full((len(x),), timesteps[-1], device=x.device)
-        predict = predict_frames(talker, process, FrameConditions(identity, masked, context_BD))
-        made = resample(predict, process.add_noise(z0, noise, levels_B), timesteps, process.abar_T)
+
+        def predict(z_BCHW: Tensor, timesteps_B: Tensor) -> Estimate:
+            output = talker.predict(z_BCHW, timesteps_B, identity, masked, context_BD).float()  # whatever autocast does
+            return process.estimate(output, z_BCHW, timesteps_B)
+
+        timesteps_SB = edit_timesteps_of_each(on["levels"].repeat_interleave(count), self.steps)
+        made = resample_each(predict, process.add_noise(z0, noise, timesteps_SB[-1]), timesteps_SB, process.abar_T)
         return z0, made

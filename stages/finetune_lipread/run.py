@@ -37,6 +37,8 @@ def run(config: LipTuningConfig, inputs: Mapping[str, Artifact], context: RunCon
     torch.manual_seed(context.seed)
     if config.lora is None:
         model.talker.requires_grad_(True)
+        # Frames are always made under a context, so that of nothing learns nothing here; DDP would wait for it.
+        model.talker.conditioning["null"].requires_grad_(False)
     else:
         add_lora(model.talker.unet, config.lora.rank, config.lora.modules)
     tuner = LipTuner(model, reader, config, (train, val), stepper=stepper, seed=context.seed, workers=context.workers)
@@ -54,7 +56,7 @@ def run(config: LipTuningConfig, inputs: Mapping[str, Artifact], context: RunCon
 
 FINETUNE_LIPREAD = StageSpec(
     "finetune_lipread",
-    1,
+    2,
     LipTuningConfig,
     {"data": ArtifactKind.CLIPS, "model": ArtifactKind.TALKER, "reader": ArtifactKind.LIP_READER},
     ArtifactKind.TALKER,

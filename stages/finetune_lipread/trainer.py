@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,12 @@ from stages.finetune_lipread.network import FrameMaker
 from stages.finetune_lipread.windows import ClipWindows
 from stages.models.lip_reader import LipReader
 from stages.models.mouth_crop import crop_mouths, normalize_mouths
+from stages.models.resampler import decode_in_pieces
+from stages.models.samplers import LEAST_STRENGTH
 
 _WINDOW_STREAM = 2
 _VALIDATION_SEED = 1
 _VALIDATION_LEVEL = 600
-_LEVELS = 1000
 
 
 class LipTuner:
@@ -60,12 +60,11 @@ class LipTuner:
         self.read = Lookahead(self._read, workers)
 
     def train_step(self, step: int, learning_rate: float, random: torch.Generator) -> dict[str, float]:
-        level = int(torch.randint(1, _LEVELS, (), generator=random))
-        noise = self._noise(self.config.loop.batch_size, random)
-        draws = self.read(step) | {"noise": noise[self.own]}
-        return self.stepper.descend(
-            self.network, self.tuned.optimizer, draws, partial(self._loss, level=level), learning_rate
-        )
+        count = self.config.loop.batch_size
+        levels_B = torch.randint(LEAST_STRENGTH, len(self.model.process.abar_T), (count,), generator=random)
+        drawn = {"levels": levels_B, "noise": self._noise(count, random)}
+        draws = self.read(step) | {name: value[self.own] for name, value in drawn.items()}
+        return self.stepper.descend(self.network, self.tuned.optimizer, draws, self._loss, learning_rate)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -74,7 +73,7 @@ class LipTuner:
         batches = self._held_out()
         for draws in batches:
             with self.stepper.autocast():
-                _, shown = self._loss(draws, level=_VALIDATION_LEVEL)
+                _, shown = self._loss(draws)
             for name, value in shown.items():
                 total[f"val_{name}"] = total.get(f"val_{name}", 0.0) + value.item() / len(batches)
         return total
@@ -87,7 +86,7 @@ class LipTuner:
         """Frames of a held-out window, above them made again."""
         draws = self._held_out()[0]
         with self.stepper.autocast():
-            _, made = self.network(self.stepper.to_device(draws), _VALIDATION_LEVEL)
+            _, made = self.network(self.stepper.to_device(draws))
             frames = self.model.first_stage.decode(made)[: self.config.frames]
         return {"frames": to_grid(torch.cat([frames.float().cpu(), draws["x"][0]]), columns=self.config.frames)}
 
@@ -114,17 +113,19 @@ class LipTuner:
         count = min(self.config.validation_samples, clips)
         numbers = np.linspace(0, clips - 1, count).round().astype(np.int64)
         return [
-            self.val_data.batch(part, random) | {"noise": self._noise(len(part), noise)}
+            self.val_data.batch(part, random)
+            | {"noise": self._noise(len(part), noise), "levels": torch.full((len(part),), _VALIDATION_LEVEL)}
             for part in even_batches(numbers, self.config.loop.batch_size)
         ]
 
     def _noise(self, count: int, random: torch.Generator) -> Tensor:
         return torch.randn(count, self.config.frames, *self.model.latent_shape, generator=random)
 
-    def _loss(self, draws: Draws, *, level: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         on = self.stepper.to_device(draws)
-        z0, made = self.network(on, level)
-        frames = self.model.first_stage.decode(made).float().unflatten(0, on["x"].shape[:2])
+        z0, made = self.network(on)
+        frames = decode_in_pieces(self.model.first_stage.decode, made, self.config.frames)
+        frames = frames.float().unflatten(0, on["x"].shape[:2])
         shown = {
             "lips": self._lip_distance(frames, on["x"], on["landmarks"]),
             "latent": F.mse_loss(made.float(), z0.float()),

@@ -55,9 +55,8 @@ class ClipWindows:
     def _window(self, clip: int, random: np.random.Generator) -> Draws:
         length, count = int(self.clips.lengths[clip]), self._config.frames
         start = int(random.integers(0, length - count + 1))
-        first, last = self._config.identity_frames
-        identity = int(np.clip(start + random.integers(first, last + 1), 0, length - 1))
         numbers = np.arange(start, start + count)
+        identity = self._identity(numbers, length, random)
         pictures = to_model_range(self.clips.frames(clip, [*numbers.tolist(), identity]))
         label = int(self.clips.labels[clip])
         window = {
@@ -70,6 +69,15 @@ class ClipWindows:
             around = numbers[:, None] + np.arange(-self._talker.window, self._talker.window + 1)
             window["audio"] = self._sound(clip)[around.clip(0, length - 1)]
         return window
+
+    def _identity(self, numbers: NDArray[np.int64], length: int, random: np.random.Generator) -> int:
+        """A frame of the clip within reach of the first of the window, and outside the window if the clip has more."""
+        every = np.arange(length)
+        others = every[~np.isin(every, numbers)]
+        candidates = others if len(others) else every
+        first, last = numbers[0] + np.array(self._config.identity_frames)
+        missing = np.maximum(np.maximum(first - candidates, candidates - last), 0)
+        return int(random.choice(candidates[missing == missing.min()]))
 
     def _encode(self, clip: int) -> Tensor:
         return torch.from_numpy(self._encoder.encode(self.clips.sound_file(clip), int(self.clips.lengths[clip])))

@@ -21,7 +21,7 @@ from stages.common.checkpoint import (
 )
 from stages.common.emotions import EMOTIONS, NULL_CLASS
 from stages.common.face.basis import ExpressionBasis, fit_basis
-from stages.common.latents import open_latents
+from stages.common.latents import largest_rms, open_latents
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.shards import UNLABELLED, ShardDataset
 from stages.common.stage import ArtifactDraft, RunContext, StageSpec
@@ -64,13 +64,14 @@ def run(config: LdmConfig, inputs: Mapping[str, Artifact], context: RunContext) 
     save_latent_space(first_stage, context.out)
     if basis is not None:
         save_basis(basis, context.out)
-    save_denoiser(trainer.denoiser, config.schedule, ModelInfo(supported=supported, samples=samples), context.out)
+    info = ModelInfo(supported=supported, samples=samples, latent_rms=largest_rms(trainer.train_data))
+    save_denoiser(trainer.denoiser, config.schedule, info, context.out)
     return ArtifactDraft(Counts(total=len(train), ok=len(train)), {**row, "supported": list(supported)})
 
 
 LDM = StageSpec(
     "ldm",
-    2,
+    3,
     LdmConfig,
     {"data": ArtifactKind.SHARDS},
     ArtifactKind.LATENT_DIFFUSION,

@@ -123,7 +123,8 @@ class LdmTrainer:
 
     def _read(self, step: int) -> Draws:
         indices, mirrored = self.order.indices(step)[self.own], self.order.mirrored(step)[self.own]
-        partners = np.random.default_rng([self.seed, step, _PARTNER_STREAM, self.stepper.rank])
+        partners = np.random.default_rng([self.seed, step, _PARTNER_STREAM])
+        partners.random((self.own.start, 2))  # those of the processes before this one
         return {
             "z0": self.train_data.batch(indices, mirrored),
             **self.train_faces.batch(indices, mirrored, partners),

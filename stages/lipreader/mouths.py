@@ -24,7 +24,7 @@ class MouthData:
 
     def __init__(self, data: ClipDataset, split: str, side_px: int, context: RunContext) -> None:
         facts = [data.facts(index) for index in range(len(data))]
-        spoken = [index for index, fact in enumerate(facts) if fact["text"]]
+        spoken = [index for index, fact in enumerate(facts) if (fact["text"] or "").strip()]
         if not spoken:
             raise BadInputError(
                 f"no clip of the split {split!r} has a text", "Give `preprocess video` a table with --transcripts"

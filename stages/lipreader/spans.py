@@ -48,7 +48,9 @@ def cut_spans(facts: Mapping[str, Any], frames: int, words: int | None, random: 
     fps = facts["fps"]
     if words is None:
         start, end = said[0]["start_s"] * random.random(), said[-1]["end_s"] * fps
-        return [Span(math.floor(start * fps), frames - math.floor((frames - end) * random.random()), facts["text"])]
+        last = frames - math.floor((frames - end) * random.random())
+        # Times may lie past the last frame.
+        return [Span(min(math.floor(start * fps), frames - 1), last, facts["text"])]
     spans = []
     for first in range(0, len(said), words):
         group = said[first : first + words]

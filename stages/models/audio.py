@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchaudio.models import Wav2Vec2Model
-from torchaudio.transforms import MelSpectrogram
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
 
 SAMPLE_RATE_HZ = 16_000
 MEL_BINS = 80
@@ -37,11 +38,13 @@ _EXPANDER_WIDTHS = (29, 32, 64, 64)
 class LogMel(nn.Module):
     """Decimal logarithm of the mel spectrum (80 bins, 64 ms windows): (B, N) to (B, T, 80).
 
-    Row t is of the sound about the middle of frame t.
+    Row t is of the sound about the middle of frame t. Raises ``ImportError`` without the package torchaudio.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        from torchaudio.transforms import MelSpectrogram
+
         self.mel = MelSpectrogram(
             SAMPLE_RATE_HZ, n_fft=_MEL_WINDOW, hop_length=_HOP, n_mels=MEL_BINS, center=False, f_min=55, f_max=7600
         )

@@ -80,10 +80,16 @@ class Pixels(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """``pictures`` (B, 3, H, W), the vector-quantisation loss (scalar) and the codes used (any shape, int64)."""
+    """``pictures`` (B, 3, H, W), the two halves of the vector-quantisation loss, and the codes used (any shape, int64).
+
+    Scalars, means over latents (VQ-VAE, van den Oord et al. 2017, eq. 3; thesis eq. 3.73): ``commitment`` is
+    |z_e - sg[e]|^2, which draws the encoder to the codes, ``codebook`` |sg[z_e] - e|^2, which draws the codes to the
+    encoder's outputs.
+    """
 
     pictures: Tensor
-    quantization_loss: Tensor
+    commitment: Tensor
+    codebook: Tensor
     codes: Tensor
 
 
@@ -126,11 +132,19 @@ class FirstStage(nn.Module):
         """Reconstruct; with ``quantize`` false the bottleneck stays continuous (the warm-up of the codebook)."""
         features = self.encode_features(x_BCHW)
         if not (quantize and self.config.quantize):
-            return Reconstruction(
-                self.decode_features(features), features.new_zeros(()), torch.empty(0, dtype=torch.long)
-            )
-        quantized, loss, (_, _, codes) = self.vq.quantize(features.float())
-        return Reconstruction(self.decode_features(quantized), loss, codes)
+            none, no_codes = features.new_zeros(()), torch.empty(0, dtype=torch.long)
+            return Reconstruction(self.decode_features(features), none, none, no_codes)
+        features = features.float()
+        # diffusers' own loss weighs the halves as an old mistake did, so they are computed here.
+        quantized, _, (_, _, codes) = self.vq.quantize(features)
+        chosen_BHWC, features_BHWC = self.vq.quantize.embedding(codes.flatten()), features.permute(0, 2, 3, 1)
+        chosen_BHWC = chosen_BHWC.view_as(features_BHWC)
+        return Reconstruction(
+            self.decode_features(quantized),
+            F.mse_loss(features_BHWC, chosen_BHWC.detach()),
+            F.mse_loss(chosen_BHWC, features_BHWC.detach()),
+            codes,
+        )
 
     @torch.no_grad()
     def set_codebook(self, codes_NC: Tensor) -> None:

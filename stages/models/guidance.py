@@ -35,7 +35,8 @@ def classifier_free_guidance(
 
     ``negative_context`` takes the place of null's: mixed towards c and away from another. ``guided_levels`` (first
     and last timestep) takes g as 1 at all others (Kynkaanniemi et al. 2024). Outputs that stand for x0 or v are mixed
-    alike: at one step all three are linear in one another. Where every g is 1 the other branch is not evaluated.
+    alike: at one step all three are linear in one another. A learned variance is not guided: it is that of the
+    conditional branch, as mixed ones would leave their range. Where every g is 1 the other branch is not evaluated.
     """
     if negative_context is None:
         negative_context = denoiser.null_context(len(context))
@@ -49,7 +50,9 @@ def classifier_free_guidance(
             return process.estimate(denoiser.predict(z_BCHW, timesteps_B, context), z_BCHW, timesteps_B)
         both: Tensor = denoiser.predict(z_BCHW.repeat(2, 1, 1, 1), timesteps_B.repeat(2), contexts)
         away, conditional = both.chunk(2)
-        return process.estimate((1 - scale) * away + scale * conditional, z_BCHW, timesteps_B)
+        channels = z_BCHW.shape[1]
+        guided = (1 - scale) * away[:, :channels] + scale * conditional[:, :channels]
+        return process.estimate(torch.cat([guided, conditional[:, channels:]], dim=1), z_BCHW, timesteps_B)
 
     return predict
 

@@ -48,7 +48,8 @@ def simple_loss(
 ) -> Tensor:
     """L_simple (DDPM, eq. 14): the mean squared error of each sample, times its weight if given; a float32 scalar.
 
-    ``weight_BCHW``, of any shape that broadcasts to the target's, makes it a weighted mean within each sample.
+    ``weight_BCHW``, of any shape that broadcasts to the target's, makes it a weighted mean within each sample; one
+    whose weights are all 0 has no error.
     """
     if weight_B is None and weight_BCHW is None:
         return F.mse_loss(predicted.float(), target)
@@ -57,5 +58,6 @@ def simple_loss(
         error_B = error.flatten(1).mean(dim=1)
     else:
         weights = weight_BCHW.expand_as(error)
-        error_B = (weights * error).flatten(1).sum(dim=1) / weights.flatten(1).sum(dim=1)
+        total_B = weights.flatten(1).sum(dim=1)
+        error_B = (weights * error).flatten(1).sum(dim=1) / torch.where(total_B == 0, 1, total_B)
     return error_B.mean() if weight_B is None else (weight_B * error_B).mean()

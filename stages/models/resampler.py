@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from stages.models.denoiser import Denoiser
 from stages.models.guidance import classifier_free_guidance
-from stages.models.process import ForwardProcess
-from stages.models.samplers import Predict, ddim_move
+from stages.models.process import Estimate, ForwardProcess
+from stages.models.samplers import ddim_move
 from stages.models.samplers.levels import descending
+
+PredictEach = Callable[[Tensor, Tensor], Estimate]
+"""As ``Predict``, with a level for each sample (B,)."""
+LevelT = TypeVar("LevelT", int, Tensor)
 
 
 class Resampler(nn.Module):
@@ -31,15 +38,25 @@ class Resampler(nn.Module):
         """Clean latents (B, C, H, W) from noisy ones at the last of the timesteps."""
         context_BD = self.denoiser.context(labels_B)
         predict = classifier_free_guidance(self.denoiser, self.process, context_BD, guidance_scale_B)
-        return resample(predict, z_BCHW, self.timesteps, self.process.abar_T)
+        for now, after in descending(self.timesteps):
+            abar_to = self.process.abar_T[after]
+            z_BCHW = checkpoint(_move, predict, z_BCHW, now, abar_to, use_reentrant=False, preserve_rng_state=False)
+        return z_BCHW
 
 
-def resample(predict: Predict, z_BCHW: Tensor, timesteps: Sequence[int], abar_T: Tensor) -> Tensor:
-    """What a ``Resampler`` does, for any network."""
-    for now, after in descending(timesteps):
-        z_BCHW = checkpoint(_move, predict, z_BCHW, now, abar_T[after], use_reentrant=False, preserve_rng_state=False)
+def resample_each(predict: PredictEach, z_BCHW: Tensor, timesteps_SB: Tensor, abar_T: Tensor) -> Tensor:
+    """What a ``Resampler`` does for any network, where each sample has levels of its own (S + 1, B), ascending."""
+    for now_B, after_B in itertools.pairwise(timesteps_SB.flip(0)):
+        abar_B111 = abar_T[after_B].view(-1, 1, 1, 1)
+        z_BCHW = checkpoint(_move, predict, z_BCHW, now_B, abar_B111, use_reentrant=False, preserve_rng_state=False)
     return z_BCHW
 
 
-def _move(predict: Predict, z_BCHW: Tensor, now: int, abar_to: Tensor) -> Tensor:
+def decode_in_pieces(decode: Callable[[Tensor], Tensor], z_BCHW: Tensor, size: int) -> Tensor:
+    """The pictures of latents, ``size`` at a time; of each piece only its latents are kept for the way back."""
+    pieces = [checkpoint(decode, z, use_reentrant=False, preserve_rng_state=False) for z in z_BCHW.split(size)]
+    return torch.cat(pieces)
+
+
+def _move(predict: Callable[[Tensor, LevelT], Estimate], z_BCHW: Tensor, now: LevelT, abar_to: Tensor) -> Tensor:
     return ddim_move(predict(z_BCHW, now), abar_to)

@@ -14,7 +14,9 @@ class SynthesizeConfig(StageConfig):
 
     A picture depends on the seed, its emotion and its number, and not on how many others are made. ``eta`` None is 1
     for ddim, as in the thesis. ``bound`` is the power of ``bound_x0``, which holds small models together at nearly pure
-    noise; None trusts the model. ``classifier_scale`` is how hard a classifier pulls, where there is one.
+    noise, where the model knows how large its latents are; None trusts the model. ``classifier_scale`` is how hard a
+    classifier pulls, where there is one. ``shared_noise`` lets equal numbers start from equal noise under every
+    expression, to compare expressions; sets of several expressions are then not independent samples.
     """
 
     emotions: tuple[str, ...] = ()
@@ -26,6 +28,7 @@ class SynthesizeConfig(StageConfig):
     eta: float | None = Field(default=None, ge=0, le=1)
     bound: float | None = Field(default=0.25, ge=0, le=1)
     classifier_scale: float = Field(default=0.0, ge=0)
+    shared_noise: bool = False
 
     @field_validator("emotions")
     @classmethod

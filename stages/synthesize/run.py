@@ -29,6 +29,7 @@ from stages.synthesize.config import SynthesizeConfig
 TABLE_NAME = "samples.parquet"
 DEFAULT_BATCH = 32
 _SHEET_COLUMNS, _SHEET_MOST = 8, 64
+_RECORDED = ("sampler", "steps", "guidance", "bound", "classifier_scale", "shared_noise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def synthesize_stage(batch: int = DEFAULT_BATCH) -> StageSpec[SynthesizeConfig]:
     """
     return StageSpec(
         "synthesize",
-        1,
+        2,
         SynthesizeConfig,
         {},
         ArtifactKind.SAMPLES,
@@ -64,6 +65,9 @@ def synthesize_stage(batch: int = DEFAULT_BATCH) -> StageSpec[SynthesizeConfig]:
 def _run(config: SynthesizeConfig, inputs: Mapping[str, Artifact], context: RunContext, *, batch: int) -> ArtifactDraft:
     """Make every picture that is not there yet."""
     editor = load_model(inputs, context.device)
+    if suited(config, editor) != config:
+        context.progress.note("this model does not say how large its latents are: estimates are not bounded")
+        config = suited(config, editor)
     emotions = supported_emotions(config.emotions, editor.supported)
     numbers = range(config.first, config.first + config.count)
     jobs = [FaceJob(emotion, number) for emotion in emotions for number in numbers]
@@ -90,13 +94,18 @@ def _run(config: SynthesizeConfig, inputs: Mapping[str, Artifact], context: RunC
     )
 
 
+def suited(config: SynthesizeConfig, editor: Editor) -> SynthesizeConfig:
+    """The settings without the bound where the model does not know how large its latents are."""
+    return config if editor.latent_rms is not None else config.model_copy(update={"bound": None})
+
+
 def draw_faces(
     editor: Editor, config: SynthesizeConfig, seed: int, jobs: list[FaceJob]
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The faces (B, S, S, 3), made together."""
     images_BCHW = editor.generate(
         torch.tensor([EMOTIONS.index(job.emotion) for job in jobs]),
-        SampleNoise(seed, [job.number for job in jobs], editor.latent_shape, editor.device),
+        SampleNoise(seed, [_stream(job, config) for job in jobs], editor.latent_shape, editor.device),
         sampler=config.sampler,
         steps=config.steps,
         guidance_scale=torch.full((len(jobs),), config.guidance),
@@ -107,8 +116,15 @@ def draw_faces(
     return from_model_range(images_BCHW)
 
 
+def _stream(job: FaceJob, config: SynthesizeConfig) -> int:
+    """Which of the seed's streams of noise is a face's own."""
+    if config.shared_noise:
+        return job.number
+    return job.number * len(EMOTIONS) + EMOTIONS.index(job.emotion)
+
+
 def _settings(config: SynthesizeConfig, seed: int) -> dict[str, Any]:
-    settings = {name: getattr(config, name) for name in ("sampler", "steps", "guidance", "bound", "classifier_scale")}
+    settings = {name: getattr(config, name) for name in _RECORDED}
     return {"seed": seed, "eta": config.noise, **settings}
 
 

@@ -67,7 +67,7 @@ class VqganTrainer:
 
         def loss_of(draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
             result = self.network(draws["x"], quantize=step >= self.config.codebook_start)
-            made.append(Reconstruction(result.pictures.detach(), result.quantization_loss.detach(), result.codes))
+            made.append(Reconstruction(*(part.detach() for part in result)))
             loss, shown = self._reconstruction_loss(draws["x"], result)
             return loss + self._adversarial_term(loss, result.pictures) if self._adversarial(step) else loss, shown
 
@@ -144,7 +144,8 @@ class VqganTrainer:
 
     def _reconstruction_loss(self, x: Tensor, result: Reconstruction) -> tuple[Tensor, dict[str, Tensor]]:
         l1 = F.l1_loss(result.pictures.float(), x)
-        loss = self.config.l1_weight * l1 + result.quantization_loss
+        quantization = self.config.commitment_weight * result.commitment + self.config.codebook_weight * result.codebook
+        loss = self.config.l1_weight * l1 + quantization
         shown = {"l1": l1}
         if self.perceptual is not None:
             shown["perceptual"] = self.perceptual(result.pictures, x)

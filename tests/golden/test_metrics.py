@@ -13,6 +13,7 @@ from support.squeezenet import write_squeezenet
 
 from stages.common.images import read_rgb
 from stages.common.perceptual_weights import squeezenet_file
+from stages.evaluate import fidelity
 from stages.evaluate.fidelity import PictureSet, compare_sets
 from stages.evaluate.pixels import PixelMetrics
 from stages.models.perceptual import SQUEEZENET_NAME
@@ -97,3 +98,93 @@ def test_distances_between_sets_are_torch_fidelitys_own_on_the_same_folders(tmp_
     keys = ("frechet_inception_distance", "kernel_inception_distance_mean", "precision", "recall")
     assert [found[name] for name in names] == pytest.approx([expected[key] for key in keys], rel=1e-5)
     assert found["fd_squeezenet"] > 0
+
+
+@pytest.fixture(scope="module")
+def random_inception(tmp_path_factory):
+    """Random weights of torch-fidelity's Inception; activations keep their size on the way."""
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save({}, path)
+    network_type = module.FeatureExtractorInceptionV3
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        torch.manual_seed(0)
+        patch.setattr(network_type, "load_state_dict", lambda *_: None)
+        network = network_type("random", ["2048"], feature_extractor_weights_path=str(path))
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            torch.nn.init.kaiming_normal_(weight, generator=torch.Generator().manual_seed(weight.numel()))
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def random_vgg(tmp_path_factory):
+    """Random weights of VGG-16, in little space: the large ones are overlapping parts of a vector."""
+    path = tmp_path_factory.mktemp("vgg") / "weights.pth"
+    random, state = torch.Generator().manual_seed(0), {}
+    with torch.device("meta"):
+        shapes = {name: weight.shape for name, weight in torchvision.models.vgg16(weights=None).state_dict().items()}
+    for name, shape in shapes.items():
+        if len(shape) == 2:
+            vector = torch.randn(shape[0] + 7 * shape[1], generator=random) * (2 / shape[1]) ** 0.5
+            state[name] = vector.as_strided(shape, (1, 7))
+        else:
+            spread = (2 / max(1, shape[1:].numel())) ** 0.5 if len(shape) == 4 else 0.01
+            state[name] = torch.randn(shape, generator=random) * spread
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    """Folders of five small photos, which differ, and the same as sets."""
+    random, photo, sets = np.random.default_rng(0), astronaut(), []
+    for name, shift, noise in (("generated", 0, 20), ("real", 40, 5)):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            cut = photo[shift + 16 * number :, 150 + 8 * number :][:32, :32]
+            pixels = (cut + random.normal(scale=noise, size=cut.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+        paths = sorted((tmp_path / name).iterdir())
+        sets.append(PictureSet(name, 5, lambda n, paths=paths: read_rgb(paths[n])))
+    return tmp_path, sets
+
+
+def by_torch_fidelity(folder, extractor, weights, **metrics):
+    torch_fidelity = pytest.importorskip("torch_fidelity")
+    return torch_fidelity.calculate_metrics(
+        input1=str(folder / "generated"),
+        input2=str(folder / "real"),
+        feature_extractor=extractor,
+        feature_extractor_weights_path=str(weights),
+        kid_subset_size=5,
+        isc_splits=5,
+        rng_seed=7,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+        **metrics,
+    )
+
+
+def test_fid_kid_and_is_are_torch_fidelitys_on_the_same_inception(two_sets, random_inception, monkeypatch):
+    folder, sets = two_sets
+    monkeypatch.setenv("FACEDIFF_HOME", str(folder / "home"))
+    monkeypatch.setattr(fidelity, "require_expert", {"inception": random_inception}.__getitem__)
+    found = compare_sets(*sets, ("fid", "kid", "is"), seed=7)
+    expected = by_torch_fidelity(folder, "inception-v3-compat", random_inception, fid=True, kid=True, isc=True)
+    assert found["fid"] == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
+    assert found["kid"] == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-4)
+    assert found["is"] == pytest.approx(expected["inception_score_mean"], rel=1e-4)
+    assert found["fid"] > 0
+
+
+def test_precision_and_recall_are_torch_fidelitys_on_the_same_vgg(two_sets, random_vgg, monkeypatch):
+    folder, sets = two_sets
+    monkeypatch.setenv("FACEDIFF_HOME", str(folder / "home"))
+    monkeypatch.setattr(fidelity, "require_expert", {"vgg16": random_vgg}.__getitem__)
+    found = compare_sets(*sets, ("precision", "recall"), seed=7)
+    expected = by_torch_fidelity(folder, "vgg16", random_vgg, prc=True)
+    assert [found["precision"], found["recall"]] == [expected["precision"], expected["recall"]]

@@ -20,6 +20,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from stages.common.errors import ConfigError
+from stages.common.processes import join_processes, process_count
 from stages.common.stage import RunContext
 from stages.common.training.config import LoopConfig
 
@@ -39,6 +40,8 @@ class Stepper:
         on_cpu = torch.device(context.device).type == "cpu"
         if config.precision == "fp16" and on_cpu:
             raise ConfigError("loop.precision=fp16 needs a CUDA device", "Use bf16 or fp32 on a CPU")
+        if process_count() > 1:
+            join_processes(context.device)
         # accelerate keeps one precision for the whole process; another training in it may want another.
         AcceleratorState._reset_state()
         self.accelerator = Accelerator(

@@ -9,8 +9,10 @@ from __future__ import annotations
 from stages.models.samplers.ddim import ddim_invert, ddim_move, ddim_sample
 from stages.models.samplers.exact import ddim_invert_implicit
 from stages.models.samplers.levels import (
+    LEAST_STRENGTH,
     Predict,
     edit_timesteps,
+    edit_timesteps_of_each,
     generation_timesteps,
     log_snr_timesteps,
     thesis_timesteps,
@@ -22,6 +24,7 @@ from stages.models.samplers.unipc import unipc_sample
 
 __all__ = [
     "EXACT_ITERATIONS",
+    "LEAST_STRENGTH",
     "ROUND_TRIPS",
     "Predict",
     "RoundTrip",
@@ -33,6 +36,7 @@ __all__ = [
     "dpmpp_2m_invert",
     "dpmpp_2m_sample",
     "edit_timesteps",
+    "edit_timesteps_of_each",
     "generation_timesteps",
     "log_snr_timesteps",
     "plms_sample",

@@ -16,6 +16,8 @@ Predict = Callable[[Tensor, int], Estimate]
 LEAST_ABAR = 2.0**-32
 """Stands for 0, the level without any signal, where a finite log signal-to-noise ratio is needed."""
 _LAST = 999
+LEAST_STRENGTH = 2
+"""The least strength from which ``edit_timesteps`` has a step to go."""
 
 
 def edit_timesteps(strength: int, steps: int) -> list[int]:
@@ -28,6 +30,15 @@ def edit_timesteps(strength: int, steps: int) -> list[int]:
     _check(strength, steps)
     levels = torch.linspace(0, 1, steps + 1, dtype=torch.float64) * min(strength, _LAST)
     return sorted({max(1, round(float(level))) for level in levels})
+
+
+def edit_timesteps_of_each(strength_B: Tensor, steps: int) -> Tensor:
+    """``edit_timesteps`` for a strength of its own for each sample, int64 (``steps`` + 1, B).
+
+    Levels that round to the same number stay, so that all samples have as many: a step between them changes nothing.
+    """
+    share_S1 = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=strength_B.device)[:, None]
+    return (share_S1 * strength_B.clamp(max=_LAST)).round().long().clamp(min=1)
 
 
 def thesis_timesteps(strength: int, steps: int) -> list[int]:

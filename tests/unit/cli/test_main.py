@@ -55,6 +55,18 @@ def test_a_disk_that_cannot_be_written_is_bad_input(facediff, monkeypatch, numbe
     assert (result.exit_code, result.stderr) == (3, f"facediff: {words} (/some/file)\n")
 
 
+def test_an_optional_package_that_is_missing_is_named_with_what_brings_it(facediff, monkeypatch):
+    raising(monkeypatch, ModuleNotFoundError("No module named 'piq'", name="piq"))
+    result = facediff("doctor")
+    assert (result.exit_code, result.stderr) == (6, "facediff: this needs the package piq. Install facediff[eval]\n")
+
+
+def test_a_module_that_no_extra_brings_is_a_bug(facediff, monkeypatch):
+    raising(monkeypatch, ModuleNotFoundError("No module named 'stages.nothing'", name="stages.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        facediff("doctor")
+
+
 def test_a_bug_keeps_its_traceback(facediff, monkeypatch):
     raising(monkeypatch, ZeroDivisionError("bug"))
     with pytest.raises(ZeroDivisionError):

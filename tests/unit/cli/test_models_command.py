@@ -83,6 +83,22 @@ def test_verify(facediff, model):
     assert "unet/model.safetensors" in result.stderr
 
 
+@pytest.mark.parametrize("damage", ["altered", "missing", "added", "manifest"])
+def test_both_ways_to_verify_a_model_leave_with_the_same_code(facediff, model, damage):
+    weights = model.root / "unet" / "model.safetensors"
+    if damage == "altered":
+        weights.write_bytes(b"")
+    elif damage == "missing":
+        weights.unlink()
+    elif damage == "added":
+        (model.root / "unet" / "more.bin").write_bytes(b"more")
+    else:
+        (model.root / "manifest.json").write_text('{"kind":')
+    for name in ("facediff-toy", model.root):
+        codes = [facediff(command, "verify", name).exit_code for command in ("models", "manifest")]
+        assert codes == [6, 6]
+
+
 def test_a_broken_network_file_is_named(facediff, model):
     (model.root / "unet" / "model.safetensors").write_bytes(b"")
     result = facediff("models", "describe", "facediff-toy")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from support.speech import tiny_wav2vec
 from support.videos import hum
 
-from stages.common import audio_features
+from stages.common import audio_features, torch_hub
 from stages.common.audio_features import AudioConfig, AudioEncoder
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.media.sound import encode_wav
@@ -59,6 +61,22 @@ def test_features_are_kept_by_sound_frames_and_settings(home: Path, monkeypatch:
 def test_logits_are_29_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_features, "load_wav2vec", tiny_wav2vec)
     assert AudioEncoder(AudioConfig(kind="wav2vec-logits")).encode(WAV, 10).shape == (10, 29)
+
+
+@pytest.mark.parametrize("kind", ["mel", "wav2vec"])
+def test_without_torchaudio_one_line_says_what_to_install(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    monkeypatch.setattr(torch_hub, "missing", lambda _urls: [])
+    with pytest.raises(MissingModelError, match=r"package torchaudio.*facediff\[talk\]") as caught:
+        AudioEncoder(AudioConfig(kind=kind)).encode(WAV, 10)
+    assert caught.value.exit_code == 6
+
+
+def test_the_commands_that_hear_can_be_imported_without_torchaudio() -> None:
+    code = "import sys; sys.modules['torchaudio'] = None; import stages.talk.run, stages.talk_training.run"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.usefixtures("offline")

@@ -1,5 +1,8 @@
 """The loaded model that edits, with real networks of no skill."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from support.tiny_model import tiny_config, train_tiny_model
@@ -204,3 +207,35 @@ def test_a_model_of_pixels_edits_too(model, faces, tmp_path):
 def test_a_first_stage_alone_is_no_editor(model):
     with pytest.raises(MissingModelError, match=r"denoiser\.json is missing"):
         load_editor(model.root.parent / "vqgan")
+
+
+def generated(editor, bound=0.25):
+    noise = torch.randn(2, *editor.latent_shape, generator=torch.Generator().manual_seed(1))
+    ones = torch.ones(2)
+    return editor.generate(TARGET, lambda: noise, sampler="ddim", steps=3, guidance_scale=ones, bound=bound)
+
+
+def with_statistics(editor, *, latent_rms, scale):
+    """The same model, of which more or less is known."""
+    first_stage = copy.deepcopy(editor.first_stage)
+    first_stage.vq.register_to_config(scaling_factor=scale)
+    return replace(editor, first_stage=first_stage, info=editor.info.model_copy(update={"latent_rms": latent_rms}))
+
+
+def test_estimates_are_bounded_by_what_the_model_says_of_its_latents(editor):
+    small, large = (with_statistics(editor, latent_rms=rms, scale=1.5) for rms in (0.1, 1.4))
+    assert (small.latent_rms, large.latent_rms) == (0.1, 1.4)
+    free = generated(large, bound=None)
+    assert not torch.equal(generated(small), free)
+    assert not torch.equal(generated(small), generated(large))
+
+
+def test_without_statistics_normalised_latents_have_unit_size_and_others_no_bound(editor):
+    assert with_statistics(editor, latent_rms=None, scale=0.78).latent_rms == 1.0
+    unknown = with_statistics(editor, latent_rms=None, scale=1.0)
+    assert unknown.latent_rms is None
+    assert torch.equal(generated(unknown), generated(unknown, bound=None))
+
+
+def test_a_training_writes_how_large_its_latents_are(editor):
+    assert 0.5 < editor.info.latent_rms < 5

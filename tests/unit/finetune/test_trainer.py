@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.descents import descents_of, unused_weights
 from torch import nn
 
 from stages.common.checkpoint import ModelInfo
 from stages.common.editor import Editor
+from stages.common.emotions import EMOTIONS
 from stages.common.lora import add_lora
 from stages.common.stage import RunContext
 from stages.common.training.config import LoopConfig
@@ -118,3 +120,49 @@ def test_pictures_show_each_photo_beside_its_edit():
 
 def test_samples_are_named():
     assert set(make_trainer(Brightness()).samples(0).split(", ")) < {"a", "b", "d"}
+
+
+class Recorder(nn.Module):
+    """Gives back what it is given, and keeps what it is told."""
+
+    def forward(self, *told):
+        self.told = told
+        return told[0]
+
+
+def test_an_edit_is_made_under_the_target_at_the_scale_that_is_tuned_for():
+    trainer = make_trainer(Brightness(), target="sad")
+    trainer.network = Recorder()
+    z = trainer.train_data.noise_NCHW[:2]
+    assert torch.equal(trainer._edit(z), z)
+    _, labels, scales = trainer.network.told
+    assert labels.tolist() == [EMOTIONS.index("sad")] * 2
+    assert scales.tolist() == [2.0, 2.0]
+
+
+@pytest.mark.parametrize("alone", ["guide", "identity", "pixel"])
+def test_each_term_alone_trains_the_edits(alone):
+    weights = {f"{name}_weight": 3.0 if name == alone else 0.0 for name in ("guide", "identity", "pixel")}
+    trainer = make_trainer(Brightness(), Distance(), **weights)
+    (descent,) = descents_of(trainer)
+    torch.testing.assert_close(descent.loss, 3 * descent.shown[alone])
+    gradients = torch.autograd.grad(descent.loss, list(trainer.tuned.by_name.values()), allow_unused=True)
+    assert any(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)
+    draws = descent.draws
+    with torch.no_grad():
+        edited = trainer._edit(draws["z"])
+    by_hand = {
+        "guide": (1 - edited).square().mean(),
+        "identity": (edited - draws["x"]).abs().mean(),
+        "pixel": (edited - draws["x"]).square().mean(),
+    }
+    torch.testing.assert_close(descent.shown[alone].detach(), by_hand[alone])
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_every_weight_that_is_tuned_is_part_of_the_loss(guidance):
+    trainer = make_trainer(Brightness())
+    trainer.guidance = guidance
+    trainer.denoiser.requires_grad_(True)
+    (descent,) = descents_of(trainer)
+    assert unused_weights(descent.loss, descent.network) == []

@@ -72,3 +72,9 @@ def test_words_come_first_and_whole_clips_last():
 
 def test_there_may_be_no_spans_at_all():
     assert span_words(0.0, 0.0, 3, np.random.default_rng(0)) is None
+
+
+def test_a_whole_clip_whose_times_lie_past_its_end_is_never_empty():
+    for seed in range(20):
+        (span,) = draw(None, seed, frames=15)
+        assert 0 <= span.start < min(span.end, 15)

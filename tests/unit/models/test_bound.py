@@ -12,9 +12,9 @@ Z = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=to
 def test_a_large_estimate_is_scaled_to_the_bound_and_still_explains_z():
     predict = from_eps(lambda z, _t: -z, ABAR)
     for power in (0.0, 0.25, 1.0):
-        found = bound_x0(predict, ABAR, power)(Z, 900)
+        found = bound_x0(predict, ABAR, power, 1.4)(Z, 900)
         rms = found.x0.square().mean(dim=(1, 2, 3)).sqrt()
-        torch.testing.assert_close(rms, (ABAR[900] ** (power / 2)).expand(2))
+        torch.testing.assert_close(rms, 1.4 * (ABAR[900] ** (power / 2)).expand(2))
         torch.testing.assert_close(ABAR[900].sqrt() * found.x0 + (1 - ABAR[900]).sqrt() * found.eps, Z)
         plain = predict(Z, 900).x0
         torch.testing.assert_close(
@@ -24,4 +24,4 @@ def test_a_large_estimate_is_scaled_to_the_bound_and_still_explains_z():
 
 def test_a_small_estimate_stays():
     predict = from_eps(lambda z, t: z / (1 - ABAR[t]).sqrt() * 0.999, ABAR)
-    torch.testing.assert_close(bound_x0(predict, ABAR, 0.25)(Z, 900).x0, predict(Z, 900).x0)
+    torch.testing.assert_close(bound_x0(predict, ABAR, 0.25, 1.0)(Z, 900).x0, predict(Z, 900).x0)

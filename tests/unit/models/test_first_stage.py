@@ -78,20 +78,34 @@ def test_reconstruction_reports_codes_and_a_loss_and_the_warm_up_neither():
     quantized = model(pictures())
     assert quantized.codes.shape == (2 * 8 * 8,)
     assert 0 <= quantized.codes.min() <= quantized.codes.max() < 16
-    assert quantized.quantization_loss > 0
+    assert quantized.commitment > 0
     continuous = model(pictures(), quantize=False)
     assert continuous.codes.numel() == 0
-    assert continuous.quantization_loss == 0
+    assert continuous.commitment == continuous.codebook == 0
     assert not torch.allclose(continuous.pictures, quantized.pictures)
 
 
 def test_gradients_pass_the_quantiser_to_encoder_and_codebook():
     model = build().requires_grad_(True)
     result = model(pictures())
-    (result.pictures.square().mean() + result.quantization_loss).backward()
+    (result.pictures.square().mean() + result.commitment + result.codebook).backward()
     for parameter in (model.vq.encoder.conv_in.weight, model.vq.quantize.embedding.weight):
         assert parameter.grad is not None
         assert parameter.grad.abs().max() > 0
+
+
+def test_the_halves_of_the_quantisation_loss_pull_the_encoder_and_the_codebook():
+    model = build().requires_grad_(True)
+    encoder, codebook = model.vq.encoder.conv_in.weight, model.vq.quantize.embedding.weight
+    result = model(pictures())
+    for half, pulled, still in ((result.commitment, encoder, codebook), (result.codebook, codebook, encoder)):
+        gradients = torch.autograd.grad(half, (pulled, still), retain_graph=True, allow_unused=True)
+        assert gradients[0].abs().max() > 0
+        assert gradients[1] is None
+    features = model.encode_features(pictures()).permute(0, 2, 3, 1).reshape(-1, 3)
+    by_hand = (features[:, None] - codebook).square().sum(dim=2).min(dim=1).values.mean() / 3
+    torch.testing.assert_close(result.commitment, by_hand)
+    torch.testing.assert_close(result.codebook, by_hand)
 
 
 def test_setting_and_reviving_codes_changes_exactly_those():

@@ -83,3 +83,18 @@ def test_guidance_is_limited_to_its_levels(denoiser, z, t, scale):
     guided = classifier_free_guidance(denoiser, PROCESS, LABELS, torch.tensor([3.0] * 3), guided_levels=(100, 300))
     torch.testing.assert_close(guided(z, t).eps, predict(FakeDenoiser(), z, [scale] * 3, t))
     assert len(denoiser.batches[0]) == (6 if scale > 1 else 3)
+
+
+class LearnedVariance(FakeDenoiser):
+    """Says of the variance 0.1 under no label and -0.8 under any other."""
+
+    def predict(self, z, timesteps, labels):
+        spread = torch.where(labels == 8, 0.1, -0.8).view(-1, 1, 1, 1).expand_as(z)
+        return torch.cat([super().predict(z, timesteps, labels), spread], dim=1)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 5.0])
+def test_a_learned_variance_is_the_conditional_one_at_every_scale(z, scale):
+    guided = classifier_free_guidance(LearnedVariance(), PROCESS, LABELS, torch.full((3,), scale))(z, 7)
+    torch.testing.assert_close(guided.variance_fraction, torch.full_like(z, 0.1))
+    torch.testing.assert_close(guided.eps, predict(FakeDenoiser(), z, [scale] * 3))

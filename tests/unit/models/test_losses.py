@@ -71,3 +71,9 @@ def test_simple_loss_weights_each_sample():
     predicted, target = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
     assert simple_loss(predicted, target, torch.tensor([1.0, 3.0])).item() == 2.0
     assert simple_loss(predicted, target, torch.ones(2)).item() == simple_loss(predicted, target).item()
+
+
+def test_a_sample_without_any_weight_has_no_error():
+    predicted, target = torch.zeros(2, 1, 2, 2), torch.ones(2, 1, 2, 2)
+    weights = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    assert simple_loss(predicted, target, weight_BCHW=weights).item() == 0.5

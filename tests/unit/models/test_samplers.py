@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.analytic import from_eps
 
 from stages.models.process import Estimate
-from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps
+from stages.models.samplers import ddim_invert, ddim_move, ddim_sample, edit_timesteps, edit_timesteps_of_each
 
 ABAR = torch.linspace(0.99, 0.01, 1000, dtype=torch.float64)
 
@@ -84,3 +84,12 @@ def test_no_gradients_are_kept():
     z = torch.ones(1, 1, 1, 1, dtype=torch.float64)
     for move in (ddim_invert, ddim_sample):
         assert not move(from_eps(lambda z, t: weight * z, ABAR), z, [1, 5], ABAR).requires_grad
+
+
+def test_levels_of_each_sample_are_those_of_an_edit_of_its_strength():
+    strengths = [2, 3, 40, 500, 999, 1000]
+    levels = edit_timesteps_of_each(torch.tensor(strengths), 6)
+    assert levels.shape == (7, 6)
+    assert [sorted(set(column.tolist())) for column in levels.T] == [edit_timesteps(s, 6) for s in strengths]
+    assert (levels.diff(dim=0) >= 0).all()
+    assert (levels[-1] > levels[0]).all()

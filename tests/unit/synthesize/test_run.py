@@ -1,19 +1,25 @@
 """Faces from noise, with real networks of no skill."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from support.tiny_model import train_tiny_model
 
 from stages.common.config import make_config
+from stages.common.editor import Editor
+from stages.common.emotions import EMOTIONS
 from stages.common.engine import execute
 from stages.common.errors import ConfigError, Interrupted, MissingModelError
 from stages.common.manifest import load_artifact
 from stages.common.model_input import as_model_input
 from stages.common.provenance import read_provenance
+from stages.synthesize import run
 from stages.synthesize.config import SynthesizeConfig
-from stages.synthesize.run import TABLE_NAME, synthesize_stage
+from stages.synthesize.run import TABLE_NAME, FaceJob, draw_faces, synthesize_stage
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +47,40 @@ def test_pictures_sheets_and_a_table(model, tmp_path):
     record = read_provenance(made.path("sad/000002.png"))
     assert (record["emotion"], record["number"], record["seed"]) == ("sad", 2, 3)
     assert record["model"] == model.manifest.artifact_id
+
+
+def drawn(monkeypatch, *, emotions, **fields):
+    """The numbers of the streams of noise that faces get."""
+    streams = []
+
+    def remember(seed, numbers, *_):
+        streams.extend(numbers)
+
+    editor = SimpleNamespace(generate=lambda *_a, **_k: torch.zeros(1, 3, 4, 4), latent_shape=(3, 2, 2), device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "SampleNoise", remember)
+        for emotion in emotions:
+            for number in range(20):
+                draw_faces(editor, SynthesizeConfig(**fields), 0, [FaceJob(emotion, number)])
+    return streams
+
+
+def test_every_face_of_a_set_of_several_expressions_has_noise_of_its_own(monkeypatch):
+    streams = drawn(monkeypatch, emotions=EMOTIONS)
+    assert len(set(streams)) == len(streams) == 20 * len(EMOTIONS)
+
+
+def test_noise_is_shared_between_expressions_where_that_is_asked_for(monkeypatch):
+    streams = drawn(monkeypatch, emotions=EMOTIONS, shared_noise=True)
+    assert streams == [*range(20)] * len(EMOTIONS)
+
+
+def test_a_model_that_says_nothing_of_its_latents_is_not_bounded(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(Editor, "latent_rms", property(lambda _self: None))
+    free = make(model, tmp_path / "free", count=1, bound=None)
+    default = make(model, tmp_path / "default", count=1)
+    assert np.array_equal(pixels(free, "happy/000000.png"), pixels(default, "happy/000000.png"))
+    assert read_provenance(default.path("happy/000000.png"))["bound"] is None
 
 
 @pytest.mark.parametrize(("sampler", "guidance"), [("ddim", 2.0), ("unipc", 1.0)])

@@ -11,6 +11,7 @@ import torch
 from support.fake_editor import make_face
 
 import stages.talk.speaker as module
+from stages.models.mouth_mask import mask_below, mask_top
 from stages.talk.config import TalkConfig
 from stages.talk.listening import Heard
 from stages.talk.speaker import FrameNoise, Speaker
@@ -57,6 +58,22 @@ def test_each_frame_is_the_identity_of_the_next(model, heard, identities):
     torch.testing.assert_close(identities[0], real)
     torch.testing.assert_close(identities[1], made)
     assert not torch.allclose(identities[2], identities[1])
+
+
+def test_the_mouth_that_is_replaced_is_not_seen(model, heard, monkeypatch):
+    seen = []
+    original = module.synthesize_frames
+
+    def watched(talker, process, given, noise, **options):
+        seen.append(given.masked_BCHW)
+        return original(talker, process, given, noise, **options)
+
+    monkeypatch.setattr(module, "synthesize_frames", watched)
+    speak(model, heard, 1)
+    real = torch.from_numpy(CROP.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+    top = mask_top(torch.from_numpy(LANDMARKS.astype(np.float32))[None])
+    torch.testing.assert_close(seen[0], model.first_stage.encode(mask_below(real, top)))
+    assert not torch.allclose(seen[0], model.first_stage.encode(real), atol=1e-3)
 
 
 def test_anchors_lead_back_to_the_reference(model, heard, identities):
