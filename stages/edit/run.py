@@ -107,7 +107,7 @@ class EditedCrop(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EditedCrops:
-    """An ``EditedBatch``, where the points of each face were to go, and where they are in the edit, if the model knows."""
+    """An ``EditedBatch``, and if the model knows, where each face's points were to go, and where the edit has them."""
 
     edited: torch.Tensor
     reconstruction: torch.Tensor
@@ -166,7 +166,8 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
 def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
     """The coefficients of the largest face, by name. Raises ``BadInputError`` ("no face"), ``MissingModelError``."""
     rgb = upright_rgb(photo)
-    crop, _ = cut_face(rgb, likely_faces(detector(rgb), photo.path)[0], editor.size_px)
+    faces = find_faces(detector, rgb, photo.path, every=False)
+    crop, _ = cut_face(rgb, faces[0], editor.size_px)
     return editor.measure(to_model_range([crop]))[0].named()
 
 
