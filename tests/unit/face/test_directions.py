@@ -1,5 +1,7 @@
 """Emotions, action units and affect as changes of coefficients."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,8 @@ from stages.common.face.directions import (
 )
 from stages.common.face.expression import COEFFICIENTS
 from stages.common.face.mesh import mirror_coefficients
+
+DOCS = Path(__file__).parents[3] / "docs" / "edit.md"
 
 
 def parts(direction_K):
@@ -130,3 +134,34 @@ def test_a_rested_face_keeps_gaze_and_blink_and_what_rests_already():
     np.testing.assert_allclose(found[kept], 0.7)
     assert found[COEFFICIENTS.index("jawOpen")] == np.float32(0.01)
     assert found[COEFFICIENTS.index("mouthSmileLeft")] == np.float32(0.05)
+
+
+def documented(heading):
+    """The rows of the table below a heading of ``docs/edit.md``: the first cell, and the direction in the last."""
+    section = DOCS.read_text("utf-8").split(f"### {heading}\n")[1].split("\n##")[0]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and not cells[0].startswith(("-", "unit", "emotion")):
+            side, parts = (
+                ("Right", cells[-1].removeprefix("on the right ")) if "right" in cells[-1] else ("", cells[-1])
+            )
+            pairs = [(*part.split(" "), "1")[:2] for part in parts.split(", ")]
+            yield cells[0], {name + side: float(value) for name, value in pairs}
+
+
+def as_vector(named):
+    vector = np.zeros(len(COEFFICIENTS), np.float32)
+    for part, value in named.items():
+        for name in coefficient_names(part):
+            vector[COEFFICIENTS.index(name)] = value
+    return vector
+
+
+def test_the_documents_say_what_directions_do():
+    units, emotions = dict(documented("Action units")), dict(documented("Emotions"))
+    assert list(units) == [f"AU{unit}" for unit in ACTION_UNITS]
+    assert set(emotions) == set(EMOTIONS) - {"neutral"}
+    for name, parts in units.items():
+        np.testing.assert_allclose(as_vector(parts), unit_direction(name), err_msg=name)
+    for name, parts in emotions.items():
+        np.testing.assert_allclose(as_vector(parts), emotion_direction(name), err_msg=name)
