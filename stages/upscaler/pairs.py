@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.checkpoint import LatentSpace
 from stages.common.errors import BadInputError
 from stages.common.shards import ShardDataset
 from stages.common.tensors import from_model_range, to_model_range
+from stages.models.latent_space import LatentSpace
 from stages.upscaler.config import UpscalerTrainingConfig
 
 Bytes = NDArray[np.uint8]
