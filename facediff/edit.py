@@ -17,10 +17,11 @@ from PIL import Image, ImageOps
 from facediff.loading import StrPath, load_pretrained, seed_of
 from stages.common.errors import BadInputError
 from stages.common.face.detect import FaceDetector, load_detector
+from stages.common.images import upright
 from stages.common.weights import DEFAULT_MODEL
 from stages.edit.config import make_edit_config
-from stages.edit.photo import Photo, load_photo, upright, upright_rgb
-from stages.edit.run import EditResult, FaceEdit, FaceEditor, edit_photo
+from stages.edit.photo import Photo, load_photo, upright_rgb
+from stages.edit.run import EditResult, FaceEdit, FaceEditor, edit_photo, measure_photo
 from stages.edit.save import save_photo
 
 Picture = StrPath | Image.Image | NDArray[np.uint8]
@@ -69,30 +70,37 @@ class FaceEditPipeline:
     def __call__(
         self,
         images: Picture | Sequence[Picture],
-        emotion: str,
+        emotion: str | None = None,
         *,
         source: str = "auto",
-        strength: int = 500,
+        strength: int | None = None,
         guidance_scale: float | None = None,
-        num_inference_steps: int = 40,
+        num_inference_steps: int | None = None,
         seed: int = 0,
         generator: torch.Generator | None = None,
         **settings: Any,
     ) -> FaceEditOutput:
         """Edit one picture or several. The same pictures and settings give the same bits as the command.
 
-        ``settings`` are the other fields of ``stages.edit.config.EditConfig``: ``sampler``, ``blend``, ``face``,
-        ``guided``, ... ``seed`` (or that of ``generator``) is recorded; sampling itself is deterministic.
+        What is None is what the model recommends.
+
+        ``settings`` are the other fields of ``stages.edit.config.EditConfig``: ``au`` ({"AU12": 0.8}), ``expression``
+        ({"jawOpen": "+0.2"}), ``valence``, ``arousal``, ``copied`` (what ``measure`` gives), ``amount``, ``sampler``,
+        ``blend``, ``face``, ``guided``, ... ``seed`` (or that of ``generator``) is recorded; sampling itself is
+        deterministic.
         Raises ``ConfigError`` for settings, and ``BadInputError`` for a picture that cannot be read or has no face.
         """
-        config = make_edit_config(
-            emotion=emotion,
-            source=source,
-            strength=strength,
-            guidance=guidance_scale,
-            steps=num_inference_steps,
-            seed=seed_of(seed, generator),
+        given = {
+            "emotion": emotion,
+            "strength": strength,
+            "guidance": guidance_scale,
+            "steps": num_inference_steps,
             **settings,
+        }
+        config = make_edit_config(
+            source=source,
+            seed=seed_of(seed, generator),
+            **{name: value for name, value in given.items() if value is not None},
         )
         results = []
         for number, picture in enumerate(_as_list(images)):
@@ -104,6 +112,13 @@ class FaceEditPipeline:
         ]
         edited = [result for _, result in results]
         return FaceEditOutput(shown, [r.faces for r in edited], [r.provenance for r in edited], results)
+
+    def measure(self, image: Picture) -> dict[str, float]:
+        """The expression coefficients of the largest face, by name; to be given to a call as ``copied``.
+
+        Raises ``BadInputError`` for a picture without a face, ``MissingModelError`` where the model measures nothing.
+        """
+        return measure_photo(_as_photo(image, "image"), self.editor, self.detector)
 
 
 def _as_list(images: Picture | Sequence[Picture]) -> list[Picture]:

@@ -39,19 +39,12 @@ def find_artifact(path: Path) -> Artifact:
 
 def find_provenance(path: Path) -> dict[str, Any] | None:
     """The record inside an edited PNG, JPEG or video; None for everything else."""
-    from stages.common.video import VIDEO_SUFFIXES
+    from stages.common.media_files import VIDEO_SUFFIXES
+    from stages.common.records import read_record_of
 
-    if not path.is_file():
+    if not path.is_file() or path.suffix.lower() not in VIDEO_SUFFIXES | _PICTURES:
         return None
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        from stages.common.video_writer import read_record
-
-        return read_record(path)
-    if path.suffix.lower() not in _PICTURES:
-        return None
-    from stages.common.provenance import read_provenance
-
-    return read_provenance(path)
+    return read_record_of(path)
 
 
 def build_tree(artifact: Artifact) -> dict[str, Any]:

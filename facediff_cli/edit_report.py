@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from stages.edit.config import EditConfig
     from stages.edit.inputs import Source
 
-_EXIT_BAD_INPUT = 3
+_EXIT_BUG, _EXIT_BAD_INPUT = 1, 3
 
 
 def show_outcomes(outcomes: Sequence[FileOutcome], artifact: Artifact, config: EditConfig, as_json: bool) -> None:
+    from stages.common.containment import BUG
     from stages.edit.batch import count_outcomes
 
     failed = [outcome for outcome in outcomes if not outcome.ok]
+    exit_code = _EXIT_BUG if any(outcome.status == BUG for outcome in failed) else _EXIT_BAD_INPUT
     for outcome in failed:
-        print_error(outcome.error, _EXIT_BAD_INPUT, False)
+        print_error(outcome.error, exit_code, False)
     payload: dict[str, Any] = {
         **count_outcomes(outcomes),
         "emotion": config.emotion,
@@ -35,7 +37,7 @@ def show_outcomes(outcomes: Sequence[FileOutcome], artifact: Artifact, config: E
         "results": [outcome.as_json() for outcome in outcomes],
     }
     if failed:
-        payload |= {"error": failed[0].error, "exit_code": _EXIT_BAD_INPUT}
+        payload |= {"error": failed[0].error, "exit_code": exit_code}
 
     def render(console: Console) -> None:
         for outcome in outcomes:
@@ -47,8 +49,8 @@ def show_outcomes(outcomes: Sequence[FileOutcome], artifact: Artifact, config: E
     emit(payload, as_json, render)
     if failed:
         if len(outcomes) > 1:
-            print_error(f"{len(failed)} of {len(outcomes)} files could not be edited", _EXIT_BAD_INPUT, False)
-        raise typer.Exit(_EXIT_BAD_INPUT)
+            print_error(f"{len(failed)} of {len(outcomes)} files could not be edited", exit_code, False)
+        raise typer.Exit(exit_code)
 
 
 def _describe(outcome: FileOutcome) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from facediff_cli.reporting import print_error
+from facediff_cli.reporting import forgive_streams, print_error
+from facediff_cli.signals import as_interrupts
 
 _GROUPS = {
     "preprocess": "Turn photos into aligned faces, and videos into clips of talking faces.",
@@ -82,10 +83,15 @@ _register()
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; only a bug leaves as an exception, with its traceback."""
+    forgive_streams()
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:
-        return int(app(arguments, prog_name="facediff", standalone_mode=False) or 0)
+        with as_interrupts():
+            exit_code = int(app(arguments, prog_name="facediff", standalone_mode=False) or 0)
+        if exit_code == _EXIT_INTERRUPTED:  # which is all that Typer makes of an interrupt
+            print_error("interrupted", exit_code, as_json)
+        return exit_code
     except typer.TyperException as error:
         return _fail_usage(error, as_json)
     except (KeyboardInterrupt, typer.Abort):

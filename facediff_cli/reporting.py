@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,18 +22,39 @@ if TYPE_CHECKING:
     from stages.common.progress import Task
 
 PLAIN_INTERVAL_S = 10.0
+_NOBODY_READS = frozenset({errno.EPIPE, errno.EBADF, errno.EIO, errno.ENOSPC})
+
+
+def forgive_streams() -> None:
+    """Let what stdout and stderr cannot show, or do not exist to show, be no error: results are saved all the same."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def emit(payload: Mapping[str, Any], as_json: bool, render: Callable[[Console], None]) -> None:
     """Show a result on stdout: one JSON object if ``as_json``, else what ``render`` prints. A closed pipe is fine."""
     try:
         if as_json:
-            print(json.dumps(payload, indent=2, ensure_ascii=False), flush=True)
+            utf_8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+            print(json.dumps(payload, indent=2, ensure_ascii=not utf_8), flush=True)
         else:
-            render(_stdout_console())
+            render(_quiet_console())
             sys.stdout.flush()
-    except BrokenPipeError:
+    except (OSError, ValueError) as error:
+        if not _is_closed(error):
+            raise
         _silence_stdout()
+
+
+def _is_closed(error: OSError | ValueError) -> bool:
+    """Whether a stream failed because nobody reads it any more; Python's word for a closed one is ``ValueError``."""
+    if isinstance(error, OSError):
+        return isinstance(error, BrokenPipeError) or error.errno in _NOBODY_READS
+    return "closed" in str(error)
 
 
 def print_error(message: str, exit_code: int, as_json: bool) -> None:
@@ -38,33 +62,34 @@ def print_error(message: str, exit_code: int, as_json: bool) -> None:
     import typer
 
     line = " ".join(message.split())
-    typer.secho(f"facediff: {line}", err=True, fg="red")
+    with suppress(OSError, ValueError):
+        typer.secho(f"facediff: {line}", err=True, fg="red")
     if as_json:
         emit({"error": line, "exit_code": exit_code}, True, lambda _console: None)
 
 
-def _stdout_console() -> Console:
+def _quiet_console(*, stderr: bool = False) -> Console:
+    """A console that raises ``BrokenPipeError`` where rich would leave with exit code 1."""
     from rich.console import Console
 
     class QuietPipeConsole(Console):
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    return QuietPipeConsole(highlight=False, soft_wrap=True)
+    return QuietPipeConsole(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def _silence_stdout() -> None:
     # Python flushes stdout once more when it exits, which would complain about the pipe again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class RichProgress:
     """``stages.common.progress.Progress`` on stderr: bars with rate and remaining time, or a plain line at times."""
 
     def __init__(self, *, plain: bool | None = None) -> None:
-        from rich.console import Console
-
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = _quiet_console(stderr=True)
         self._plain = not self._console.is_terminal if plain is None else plain
         self._bars: Bars | None = None
         self._open_tasks = 0
@@ -90,7 +115,8 @@ class RichProgress:
                 self._bars = None
 
     def note(self, message: str) -> None:
-        self._console.print(message, markup=False)
+        with suppress(OSError, ValueError):
+            self._console.print(message, markup=False)
 
 
 class _BarTask:

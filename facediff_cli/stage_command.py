@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from facediff_cli.reporting import RichProgress, emit, format_size
+from facediff_cli.signals import handled
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -154,7 +154,7 @@ def resolve_tracker(name: str) -> TrackerName | None:
 
 @contextmanager
 def stop_on_signal(note: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
-    """Yield a ``should_stop`` that the first SIGINT or SIGTERM makes true; the second raises ``KeyboardInterrupt``."""
+    """Yield a ``should_stop`` that the first signal to stop makes true; the second raises ``KeyboardInterrupt``."""
     asked = False
 
     def handle(_number: int, _frame: object) -> None:
@@ -164,12 +164,8 @@ def stop_on_signal(note: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
         asked = True
         note("stopping after this step (again to abort)")
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(handle):
         yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def show_artifact(artifact: Artifact, as_json: bool, *, up_to_date: bool = False) -> None:

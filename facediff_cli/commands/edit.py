@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,6 @@ from facediff_cli.options import (
     DryRunOption,
     JsonOption,
     ModelOption,
-    RoundTripOption,
     RoundTripSampler,
     SeedOption,
     SetOption,
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from stages.edit.inputs import Source
     from stages.edit.like import Like
     from stages.edit.sweep import SweepEditor
+
+
+_OPTIONS = {"copied": "copy_from"}
+"""The options whose settings have other names."""
 
 
 class Blend(StrEnum):
@@ -93,16 +97,22 @@ def edit(
         str, typer.Option("--source", metavar="auto|EMOTION", help="The expression in the photo; auto looks.")
     ] = "auto",
     strength: Annotated[
-        int, typer.Option("--strength", help="How far to go back into noise, 1 to 1000: more changes more.")
-    ] = 500,
+        int | None,
+        typer.Option("--strength", help="How far to go back into noise, 1 to 1000. Default: what suits the model."),
+    ] = None,
     guidance: Annotated[
         float | None,
         typer.Option(
-            "--guidance", help="How hard to push; if left out, 3, or what the model recommends for a neutral face."
+            "--guidance", help="How hard to push; if left out, what suits the model: 2.5 where it hears expressions."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Sampling steps there, and as many back.")] = 40,
-    sampler: RoundTripOption = RoundTripSampler.DDIM,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Sampling steps there, and as many back. Default: what suits the model."),
+    ] = None,
+    sampler: Annotated[
+        RoundTripSampler | None, typer.Option("--sampler", help="The solver. Default: what suits the model.")
+    ] = None,
     blend: Annotated[
         Blend,
         typer.Option(
@@ -146,7 +156,8 @@ def edit(
     """Give the face in a photo or a video another expression, and leave everything outside the face as it is.
 
     The face is found, aligned, inverted by DDIM under the expression it has, sampled under the one you ask for, and put
-    back into the full-size photo. Size, orientation and colour profile are kept, and the file says how it was made.
+    back into the full-size photo. Say what it is to be by emotion, action units, coefficients, valence and arousal, or
+    by another photo. Size, orientation and colour profile are kept, and the file says how it was made.
     In a video it is followed from frame to frame; sound and timing are kept.
 
     **Examples**
@@ -175,7 +186,7 @@ def edit(
     from stages.common.writable import check_writable
     from stages.edit.batch import Wanted
     from stages.edit.inputs import find_sources
-    from stages.edit.save import plan_outputs
+    from stages.edit.save import plan_outputs, written_beside
     from stages.edit.sweep import cell_configs, parse_sweep
 
     fields = {
@@ -190,7 +201,7 @@ def edit(
         "strength": strength,
         "guidance": guidance,
         "steps": steps,
-        "sampler": sampler.value,
+        "sampler": None if sampler is None else sampler.value,
         "blend": blend.value,
         "face": face,
         "crop_only": crop_only,
@@ -203,13 +214,17 @@ def edit(
     grid = parse_sweep(strengths, guidances) if sweep else None
     if grid is not None:
         cell_configs(config, grid)
-    sources = find_sources(photos, Path(out) if out else None)
+    sources = find_sources(photos, Path(out) if out else None, RichProgress().note)
+    crops = config.crop_only and config.face == "all"
+    beside = partial(written_beside, way_back=config.progressive, sidecar=sidecar, crops=crops)
     targets = plan_outputs(
         sources,
         Path(out) if out else None,
         config.target_name,
         kind="sweep" if sweep else "crop" if config.crop_only else "picture",
         as_folder=(out is not None and out.endswith(("/", os.sep))) or any(photo.is_dir() for photo in photos),
+        beside=beside,
+        note=RichProgress().note,
     )
     for target in targets:
         check_writable(target, create=not dry_run)
@@ -268,9 +283,9 @@ def _make_config(
     from stages.edit.config import make_edit_config
 
     if earlier is not None:
-        given = {name: value for name, value in fields.items() if _is_given(context, name)}
+        given = {name: value for name, value in fields.items() if _is_given(context, _OPTIONS.get(name, name))}
         return make_edit_config(settings, **{**earlier.fields, **given})
-    return make_edit_config(settings, **fields)
+    return make_edit_config(settings, **{name: value for name, value in fields.items() if value is not None})
 
 
 def _model_of(earlier: Like, otherwise: str) -> str:

@@ -75,8 +75,10 @@ def folder(
     * `facediff preprocess folder photos --out runs/faces --size 256 --detector dlib --set several=reject`
     """
     from stages.align.sources import read_folder
+    from stages.common.plan import partial_folder
 
-    _run(lambda: read_folder(source, labels), out, how)
+    without = (out, partial_folder(out))
+    _run(lambda: read_folder(source, labels, RichProgress().note, without), out, how)
 
 
 @app.command()

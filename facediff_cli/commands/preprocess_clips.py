@@ -72,8 +72,9 @@ def video(
     * `facediff preprocess video clips --transcripts transcripts.csv --out runs/clips --fps 30 --set max_s=20`
     """
     from stages.clips.sources import read_videos
+    from stages.common.plan import partial_folder
 
-    _run(read_videos(source, transcripts), out, how)
+    _run(read_videos(source, transcripts, RichProgress().note, (out, partial_folder(out))), out, how)
 
 
 @takes(ClipsOptions)

@@ -74,6 +74,7 @@ def talk(
     """
     from stages.common.config import resolve_config
     from stages.common.errors import BadInputError, ConfigError
+    from stages.common.outputs import require_free
     from stages.common.talker_checkpoint import load_talker_config
     from stages.common.video_writer import WRITABLE_SUFFIXES
     from stages.common.writable import check_writable
@@ -85,8 +86,7 @@ def talk(
     for option, path in (("--face", face), ("--audio", audio)):
         if not path.exists():
             raise BadInputError(f"{option} {path} does not exist", reason="missing")
-        if path.resolve() == out.resolve():
-            raise ConfigError(f"{out} would be written over its own source", "Choose another --out")
+    require_free(out, [face, audio])
     fields: dict[str, Any] = {"steps": steps, "sampler": sampler.value, "guidance": guidance, "seed": seed}
     given = [f"{name}={value}" for name, value in fields.items()] + ([f"emotion={emotion}"] if emotion else [])
     config = resolve_config(TalkConfig, "talk", None, [*given, *(settings or ())])

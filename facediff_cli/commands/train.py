@@ -21,7 +21,9 @@ PicturesOption = Annotated[
 ]
 FirstStageOption = Annotated[
     Path | None,
-    typer.Option("--first-stage", metavar="RUN", help="What `train vqgan` wrote; without it, pixels are denoised."),
+    typer.Option(
+        "--first-stage", metavar="RUN", help="What `train autoencoder|vqgan` wrote; without it, pixels are denoised."
+    ),
 ]
 
 ClipsOption = Annotated[
@@ -106,11 +108,11 @@ def ldm(
 
     **Examples**
 
-    * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm`
+    * `facediff train ldm --data runs/shards --first-stage runs/autoencoder --out runs/ldm`
 
     * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/ldm --config affectnet-128 --resume`
 
-    * `facediff train ldm --data runs/shards --first-stage runs/vqgan --out runs/longer --init runs/ldm`
+    * `facediff train ldm --data runs/shards --first-stage runs/autoencoder --out runs/longer --init runs/ldm`
 
     * `facediff train ldm --data runs/shards --out runs/pixels --set network.latent_size=32`
     """
@@ -175,7 +177,7 @@ def classifier(
 
     **Examples**
 
-    * `facediff train classifier --data runs/shards --first-stage runs/vqgan --out runs/classifier`
+    * `facediff train classifier --data runs/shards --first-stage runs/autoencoder --out runs/classifier`
 
     * `facediff edit --emotion happy photo.jpg --model runs/model --classifier runs/classifier`
     """
@@ -193,7 +195,8 @@ def upscaler(
     data: DataOption,
     out: OutFolderOption,
     first_stage: Annotated[
-        str, typer.Option("--first-stage", metavar="RUN|MODEL", help="What `train vqgan` wrote, or a model.")
+        str,
+        typer.Option("--first-stage", metavar="RUN|MODEL", help="What `train autoencoder|vqgan` wrote, or a model."),
     ],
 ) -> None:
     """Train the network that enlarges mouths and eyes of edits, on pictures four times as large as its crops.

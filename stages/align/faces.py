@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from stages.align.config import AlignConfig
 from stages.align.sources import Sample
-from stages.common.errors import BadInputError
-from stages.common.face.choose import likely_faces
+from stages.common.containment import as_bad_input, concerns_all
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.search import find_faces
 from stages.common.images import decode_rgb, encode_jpeg, read_bytes
 from stages.common.samples import OK, sample_key
 
@@ -86,31 +86,32 @@ class FaceMaker:
             row.status = sample.rejection or GREY
             return row, None
         try:
-            content = read_bytes(self._root / sample.source_path)
-            row.source_sha256 = hashlib.sha256(content).hexdigest()
-            rgb = decode_rgb(content, sample.source_path)
-        except BadInputError as error:
-            row.status = error.reason
+            return row, self._make(sample, row)
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            row.status = as_bad_input(error, sample.source_path).reason
             return row, None
+
+    def _make(self, sample: Sample, row: FaceRow) -> bytes | None:
+        content = read_bytes(self._root / sample.source_path)
+        row.source_sha256 = hashlib.sha256(content).hexdigest()
+        rgb = decode_rgb(content, sample.source_path)
         cut = self._cut(rgb, row)
         if cut is None:
-            return row, None
+            return None
         crop, matrix = cut
         if sample.grey is None:
             row.grey = is_grey(crop)
         if row.grey and self._config.colour_only:
             row.status = GREY
-            return row, None
+            return None
         if self._measure is not None:
             self._measure(rgb, matrix, row)
-        return row, encode_jpeg(crop, self._config.jpeg_quality)
+        return encode_jpeg(crop, self._config.jpeg_quality)
 
     def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | None:
-        faces = self._detector(rgb)
-        if not faces:
-            row.status = "no face"
-            return None
-        faces = likely_faces(faces, row.source_path)
+        faces = find_faces(self._detector, rgb, row.source_path, every=self._config.several != "largest")
         face = min(faces, key=lambda f: _distance_px(f, rgb)) if self._config.several == "central" else faces[0]
         row.box_xyxy = [float(v) for v in face.box_xyxy]
         row.landmarks = [float(v) for v in face.landmarks.ravel()]

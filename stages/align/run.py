@@ -15,6 +15,7 @@ from stages.align.expressions import ExpressionMeasurer
 from stages.align.faces import DUPLICATE, GREY, FaceMaker, FaceRow
 from stages.align.sources import NOT_AN_EMOTION, Photos, Sample
 from stages.common.chunks import Chunk, Worker, run_chunks, table_path
+from stages.common.containment import note_bugs
 from stages.common.errors import BadInputError
 from stages.common.expressions import EXPRESSION_FIELDS, EXPRESSION_SCHEMA, EXPRESSIONS_NAME
 from stages.common.face.detect import load_detector, resolve_detector
@@ -63,7 +64,7 @@ def run_align(config: AlignConfig, inputs: Mapping[str, Artifact], context: RunC
         for number, start in enumerate(range(0, len(samples), CHUNK_SAMPLES))
     ]
     run_chunks(partial(_start, config, photos.root, context.out, context.device), chunks, context, "align")
-    return _merge(config, context.out, chunks)
+    return _merge(config, context, chunks)
 
 
 def _start(config: AlignConfig, root: Path, out: Path, device: str) -> Worker[Sample]:
@@ -86,8 +87,10 @@ def _make_chunk(maker: FaceMaker, out: Path, chunk: Chunk[Sample]) -> Iterator[N
     write_atomically(table_path(out, chunk.name), to_parquet(rows, _CHUNK_SCHEMA))
 
 
-def _merge(config: AlignConfig, out: Path, chunks: list[Chunk[Sample]]) -> ArtifactDraft:
+def _merge(config: AlignConfig, context: RunContext, chunks: list[Chunk[Sample]]) -> ArtifactDraft:
+    out = context.out
     rows = [FaceRow(**row) for chunk in chunks for row in read_parquet(table_path(out, chunk.name))]
+    note_bugs((row.status for row in rows), "photos", context.progress.note)
     _reject_duplicates(rows)
     counts = count_statuses((row.status for row in rows), "photos", config.max_rejected, _ASKED_FOR)
     for row in rows:
@@ -128,7 +131,7 @@ def _describe_faces(rows: list[FaceRow]) -> dict[str, object]:
 
 ALIGN: StageSpec[AlignConfig] = StageSpec(
     name="align",
-    version=2,
+    version=3,
     config_type=AlignConfig,
     inputs={"photos": ArtifactKind.SOURCE},
     output=ArtifactKind.FACES,

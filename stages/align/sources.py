@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from stages.common.emotions import EMOTIONS, parse_emotion
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.images import PHOTO_SUFFIXES
 from stages.common.manifest import Artifact
+from stages.common.media_files import PHOTO_SUFFIXES, is_shown, list_media, say_nothing
 from stages.common.samples import SPLITS, SourceSample, describe_samples, require_folder, split_by_hash
 from stages.common.tables import read_csv, safe_path
 
@@ -41,17 +41,23 @@ class Photos(Artifact):
     samples: tuple[Sample, ...]
 
 
-def read_folder(root: Path, labels: Path | None = None) -> Photos:
+def read_folder(
+    root: Path,
+    labels: Path | None = None,
+    note: Callable[[str], None] = say_nothing,
+    without: Collection[Path] = (),
+) -> Photos:
     """Any photos below ``root``: those that ``labels`` lists, else all of them, unlabelled.
 
     ``labels`` is a CSV with a column ``path`` relative to ``root``, and any of emotion, identity, split (train,
     val, test) and grey (true, false). Without a split, 80, 10, 10 % of the identities (or paths) are train, val, test.
+    What lies below ``without`` is left out, and ``note`` is told what else was.
     Raises ``BadInputError`` for a missing folder or a CSV that cannot be understood, naming the line.
     """
     require_folder(root, "photos")
     if labels is not None:
         return _describe(root, _read_labels(labels))
-    paths = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    paths = (path.relative_to(root).as_posix() for path in list_media(root, PHOTO_SUFFIXES, note, without))
     return _describe(root, (Sample(path, split=split_by_hash(path)) for path in paths))
 
 
@@ -121,7 +127,7 @@ def _read_manual(root: Path, table: Path, split: str) -> Iterator[Sample]:
 
 
 def _read_release(root: Path, folder: Path, split: str) -> Iterator[Sample]:
-    for annotation in sorted((folder / "annotations").glob("*_exp.npy")):
+    for annotation in sorted(path for path in (folder / "annotations").glob("*_exp.npy") if is_shown(path.name)):
         photo = folder / "images" / f"{annotation.name.removesuffix('_exp.npy')}.jpg"
         try:
             code = int(np.load(annotation, allow_pickle=False).item())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stages.clips.config import ClipsConfig
 from stages.clips.sources import Clip
 from stages.common.clip_sample import ClipSample, encode_sample
+from stages.common.containment import as_bad_input, concerns_all
 from stages.common.errors import BadInputError
 from stages.common.face.clip_tracker import ClipTracker, Track
 from stages.common.face.detect import FaceDetector
@@ -74,8 +75,10 @@ class ClipMaker:
             return row, None
         try:
             return row, self._make(clip, row)
-        except BadInputError as error:
-            row.status = error.reason
+        except Exception as error:
+            if concerns_all(error):
+                raise
+            row.status = as_bad_input(error, clip.source_path).reason
             return row, None
 
     def _make(self, clip: Clip, row: ClipRow) -> Mapping[str, bytes]:

@@ -17,6 +17,7 @@ from stages.clips.maker import ClipMaker, ClipRow
 from stages.clips.sources import NOT_LISTED, Clip, Clips
 from stages.common.chunks import Chunk, Worker, run_chunks, table_path
 from stages.common.clip_sample import SUFFIXES
+from stages.common.containment import note_bugs
 from stages.common.errors import BadInputError
 from stages.common.face.detect import load_detector
 from stages.common.hashing import hash_json
@@ -71,7 +72,7 @@ def run(config: ClipsConfig, inputs: Mapping[str, Artifact], context: RunContext
     config = settled
     chunks = _plan_shards(source.clips[: config.limit], config.clips_per_shard, context.seed)
     run_chunks(partial(_start, config, source.root, context.out, context.device), chunks, context, "clips")
-    return _merge(config, context.out, chunks)
+    return _merge(config, context, chunks)
 
 
 CLIPS = StageSpec("clips", 1, ClipsConfig, {"clips": ArtifactKind.SOURCE}, ArtifactKind.CLIPS, run)
@@ -111,9 +112,11 @@ def _shard_path(out: Path, name: str) -> Path:
     return out / f"{name}.tar"
 
 
-def _merge(config: ClipsConfig, out: Path, chunks: list[Chunk[Clip]]) -> ArtifactDraft:
+def _merge(config: ClipsConfig, context: RunContext, chunks: list[Chunk[Clip]]) -> ArtifactDraft:
+    out = context.out
     by_shard = {c.name: [ClipRow(**row) for row in read_parquet(table_path(out, c.name))] for c in chunks}
     rows = sorted((row for members in by_shard.values() for row in members), key=lambda row: row.source_path)
+    note_bugs((row.status for row in rows), "clips", context.progress.note)
     duplicates = _reject_duplicates(rows)
     counts = count_statuses((row.status for row in rows), "clips", config.max_rejected, _ASKED_FOR)
     index: list[dict[str, Any]] = []

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.common.emotions import parse_emotion
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.manifest import Artifact
+from stages.common.media_files import VIDEO_SUFFIXES, MediaFolder, is_shown, list_media, say_nothing
 from stages.common.samples import SPLITS, SourceSample, describe_samples, require_folder, split_by_hash
 from stages.common.tables import read_csv, safe_path
 from stages.common.transcripts import Word, read_align
-from stages.common.video import VIDEO_SUFFIXES
 
 NOT_LISTED = "not listed"
 MEAD_TEST_SUBJECTS = frozenset({"M003", "M023", "M033", "M040", "W009", "W021", "W040"})
@@ -42,17 +42,23 @@ class Clips(Artifact):
     fps: float | None = None
 
 
-def read_videos(root: Path, transcripts: Path | None = None) -> Clips:
+def read_videos(
+    root: Path,
+    transcripts: Path | None = None,
+    note: Callable[[str], None] = say_nothing,
+    without: Collection[Path] = (),
+) -> Clips:
     """Any clips below ``root``: those that ``transcripts`` lists, else all of them.
 
     ``transcripts`` is a CSV with a column ``path`` relative to ``root``, and any of text, identity, emotion and split.
     Without a split, 80, 10, 10 % of the identities (or paths) are train, val, test.
+    What lies below ``without`` is left out, and ``note`` is told what else was.
     Raises ``BadInputError`` for a missing folder or a CSV that cannot be understood, naming the line.
     """
     require_folder(root, "clips")
     if transcripts is not None:
         return _describe(root, _read_transcripts(transcripts), None)
-    paths = (p.relative_to(root).as_posix() for p in root.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    paths = (path.relative_to(root).as_posix() for path in list_media(root, VIDEO_SUFFIXES, note, without))
     return _describe(root, (Clip(path, split=split_by_hash(path)) for path in paths), None)
 
 
@@ -91,7 +97,7 @@ def _describe(root: Path, clips: Iterable[Clip], fps: float | None) -> Clips:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir())
+    return sorted(path for path in root.iterdir() if path.is_dir() and is_shown(path.name))
 
 
 def _read_transcripts(table: Path) -> Iterator[Clip]:
@@ -118,7 +124,7 @@ def _parse_split(text: str) -> str:
 def _read_speaker(root: Path, folder: Path) -> Iterator[Clip]:
     table = root / f"{folder.name}.csv"
     listed = _read_speaker_table(table) if table.is_file() else None
-    for video in sorted(folder.rglob("*.mpg")):
+    for video in MediaFolder(folder, {".mpg"}).files():
         beside, apart = video.with_suffix(".align"), root / "alignments" / folder.name / f"{video.stem}.align"
         align = beside if beside.is_file() else apart
         words = read_align(align) if align.is_file() else ()
@@ -146,7 +152,7 @@ def _read_speaker_table(table: Path) -> dict[str, tuple[str, str | None]]:
 def _read_subject(root: Path, folder: Path, val_subjects: frozenset[str]) -> Iterator[Clip]:
     split = "test" if folder.name in MEAD_TEST_SUBJECTS else "val" if folder.name in val_subjects else "train"
     front = folder / "video" / "front"
-    for video in sorted(front.glob("*/level_*/*.mp4")):
+    for video in sorted(path for path in front.glob("*/level_*/*.mp4") if is_shown(path.name)):
         try:
             emotion, level = parse_emotion(video.parts[-3]), int(video.parts[-2].removeprefix("level_"))
         except (ConfigError, ValueError) as error:

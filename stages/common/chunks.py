@@ -104,8 +104,9 @@ _worker: Worker[Any] | None = None
 def _start_process(start: Callable[[], Worker[Any]]) -> None:
     """Make the worker once a process; the parent alone answers to signals, and a process never outlives it."""
     global _worker  # noqa: PLW0603
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     _worker = start()

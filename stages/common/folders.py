@@ -10,8 +10,8 @@ from stages.common.emotions import parse_emotion
 from stages.common.engine import describe_source
 from stages.common.errors import BadInputError, ConfigError
 from stages.common.hashing import hash_file, hash_listing
-from stages.common.images import PHOTO_SUFFIXES
 from stages.common.manifest import PARENTS_NAME, Artifact
+from stages.common.media_files import PHOTO_SUFFIXES, MediaFolder, is_shown
 
 _SHOWN = 3
 
@@ -74,7 +74,7 @@ def list_files(root: Path, suffixes: Collection[str], what: str) -> dict[str, st
     if not root.is_dir():
         raise BadInputError(f"{root} is not a folder")
     found: dict[str, str] = {}
-    for path in sorted(p.relative_to(root) for p in root.rglob("*") if p.suffix.lower() in suffixes):
+    for path in (file.relative_to(root) for file in MediaFolder(root, suffixes).files()):
         key = path.with_suffix("").as_posix()
         if key in found:
             raise BadInputError(f"{root} has both {found[key]} and {path.as_posix()}", "Keep one of them")
@@ -90,7 +90,8 @@ def by_emotion(root: Path) -> dict[str, Path]:
     Raises ``BadInputError`` for a folder with another name, and two of one emotion.
     """
     found: dict[str, Path] = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name != PARENTS_NAME):
+    folders = (path for path in root.iterdir() if path.is_dir() and is_shown(path.name))
+    for folder in sorted(path for path in folders if path.name != PARENTS_NAME):
         try:
             emotion = parse_emotion(folder.name)
         except ConfigError as error:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
-"""What files of photos end in."""
+ORIENTATION_TAG = 0x0112
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+"""Of files that Pillow reads by itself."""
+PixelT = TypeVar("PixelT", bound=np.generic)
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
@@ -46,10 +50,9 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as image:
+            with open_picture(content) as image:
                 image.load()
-                upright = ImageOps.exif_transpose(image)
-                return np.ascontiguousarray(_to_rgb(upright))
+                return np.ascontiguousarray(upright(_to_rgb(image), orientation_of(image)))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         most = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
         raise BadInputError(f"{name} has over {most} megapixels", "Shrink it first", reason="too large") from error
@@ -58,6 +61,36 @@ def decode_rgb(content: bytes, name: Path | str) -> NDArray[np.uint8]:
     except Exception as error:
         # Pillow's decoders and its EXIF parser let many kinds of error through for damaged files.
         raise BadInputError(f"{name} is damaged: {_one_line(error)}", reason="unreadable") from error
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Pillow's view of the bytes of a photo, HEIF among them; raises what Pillow raises."""
+    if content[4:8] == b"ftyp" and content[8:12] not in _AVIF_BRANDS:
+        pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(content))
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where the file says nothing, or nothing that can be understood."""
+    try:
+        said = image.getexif().get(ORIENTATION_TAG, 1)
+        return next((number for number in range(1, 9) if number == said), 1)
+    except Exception:
+        # Damaged metadata raises errors of many kinds, and is no reason to refuse pixels that are well.
+        return 1
+
+
+def upright(stored_HWC: NDArray[PixelT], orientation: int) -> NDArray[PixelT]:
+    """A view of the same memory as it is displayed; writing to it writes the stored pixels."""
+    if orientation in {2, 3, 7}:
+        stored_HWC = stored_HWC[:, ::-1]
+    if orientation in {3, 4, 7}:
+        stored_HWC = stored_HWC[::-1]
+    if orientation in {5, 7}:
+        return stored_HWC.swapaxes(0, 1)
+    if orientation in {6, 8}:
+        return np.rot90(stored_HWC, -1 if orientation == 6 else 1)
+    return stored_HWC
 
 
 def encode_jpeg(rgb: NDArray[np.uint8], quality: int) -> bytes:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stages.common.errors import BadInputError
 from stages.common.hashing import hash_file, hash_json
+from stages.common.writable import temporary_path
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -165,12 +166,16 @@ def write_manifest(manifest: Manifest, root: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, fsync and rename, so that ``path`` holds the old or the new bytes and never a part of them."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load_artifact(path: Path, kind: ArtifactKind | None = None) -> Artifact:

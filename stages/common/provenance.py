@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
+from stages.common.films_in_photos import without_film
 from stages.common.manifest import write_atomically
 from stages.common.png_chunks import SIGNATURE, insert_chunks, iter_chunks, text_chunk, text_of
 
@@ -89,7 +90,7 @@ def _merge_xmp(packet: str, record_text: str, source_type: str) -> str:
         ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         f' Iptc4xmpExt:DigitalSourceType="{source_type}" facediff:provenance="{html.escape(record_text)}"/>\n'
     )
-    packet = _OTHER_SOURCE_TYPE.sub("", _OWN_DESCRIPTION.sub("", packet))
+    packet = without_film(_OTHER_SOURCE_TYPE.sub("", _OWN_DESCRIPTION.sub("", packet)))
     before, end, after = packet.rpartition("</rdf:RDF>")
     if end:
         return before + description + end + after

@@ -44,6 +44,8 @@ def safe_path(text: str) -> str:
     path = PurePosixPath(text.replace("\\", "/"))
     if not text or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"path {text!r} must be relative and stay inside the folder")
+    if "\0" in text:
+        raise ValueError(f"path {text!r} has a NUL byte in it")
     return path.as_posix()
 
 

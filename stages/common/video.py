@@ -17,12 +17,8 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import open_container, quarter_turns, start_of
+from stages.common.media.container import films_of, open_container, quarter_turns, start_of
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".mpg", ".mpeg", ".avi", ".wmv", ".flv", ".ts", ".mts", ".3gp", ".ogv"}
-)
-"""What files of videos end in."""
 _MATRICES = {1: Colorspace.ITU709, 9: Colorspace.BT2020}
 """By the number that a stream gives to its colours; most others, and no number, are BT.601 or next to it."""
 
@@ -73,13 +69,10 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self._container = open_container(path)
-        streams = [s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            self._container.close()
-            raise BadInputError(f"{path} holds no moving picture", reason="unsupported")
-        self._stream = streams[0]
+        self._stream = _first_film(path, self._container)
         self._stream.thread_type = "AUTO"
         self.info = _describe(path, self._container, self._stream)
+        self._shown = 0
 
     def __enter__(self) -> VideoReader:
         return self
@@ -87,21 +80,44 @@ class VideoReader:
     def __exit__(self, *_: object) -> None:
         self._container.close()
 
+    @property
+    def ended_early(self) -> bool:
+        """Whether the frames that were read end before the video says that it ends, by more than a frame.
+
+        Frames that an edit list leaves out are not missing, though a file counts them.
+        """
+        said = self._stream.duration
+        if said is None:
+            return self.info.says_frames
+        return bool(self._shown < said - 1.5 / (self.info.rate_hz * self.info.time_base))
+
     def frames(self) -> Iterator[Frame]:
         """All frames in the order of display; times always grow. Raises ``BadInputError`` ("damaged")."""
         reformatter, info = VideoReformatter(), self.info
         step = max(1, round(1 / (info.rate_hz * info.time_base)))
-        offset, following, count = round(info.start_s / info.time_base), 0, 0
+        offset, following, count, first = round(info.start_s / info.time_base), 0, 0, 0
         try:
             for decoded in self._container.decode(self._stream):
                 pts = following if decoded.pts is None else max(following, decoded.pts - offset)
                 duration = int(decoded.duration or step)
+                first = pts if count == 0 else first
+                self._shown = pts + duration - first
                 yield Frame(_to_rgb(decoded, info, reformatter), pts, duration, quarter_turns(decoded))
                 following, count = pts + 1, count + 1
         except av.error.FFmpegError as error:
             raise BadInputError(
                 f"{info.path} is damaged after {count} frames: {error.strerror}", reason="damaged"
             ) from error
+
+
+def _first_film(path: Path, container: Any) -> Any:
+    """The first video stream that can be decoded and is no cover. Closes the container where there is none."""
+    films = films_of(container)
+    if films:
+        return films[0]
+    what = "no moving picture" + (" of a kind that can be decoded" if container.streams.video else "")
+    container.close()
+    raise BadInputError(f"{path} holds {what}", reason="unsupported")
 
 
 def _describe(path: Path, container: Any, stream: Any) -> VideoInfo:

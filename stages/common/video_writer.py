@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.media.container import open_container
-from stages.common.sound_track import AddSound, CopiedSound
+from stages.common.kept_sound import KeptSound
+from stages.common.media.container import as_url, open_container
+from stages.common.sound_track import AddSound
 from stages.common.video import Frame, VideoInfo
+from stages.common.writable import same_file, temporary_path
 
 _RECORD_KEY = "comment"
 _OF_THE_CONTAINER = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
@@ -45,7 +46,7 @@ class VideoWriter:
     """A context manager that writes ``path`` whole, or not at all when it is left by an exception.
 
     ``record`` goes into the file's comment. ``sound`` adds its sound; by default that of the video it is ``like``.
-    Raises ``BadInputError`` ("unwritable", "unsupported sound").
+    Raises ``BadInputError`` ("unwritable").
     """
 
     def __init__(
@@ -53,13 +54,14 @@ class VideoWriter:
     ) -> None:
         if path.suffix.lower() not in _CODECS:
             raise ConfigError(f"{path} must end in {', '.join(WRITABLE_SUFFIXES)}")
+        if same_file(path, like.path):
+            raise BadInputError(f"{path} would be written over its own source", reason="unwritable")
         self.path, self._info = path, like
-        self._add_sound = sound or partial(CopiedSound, like.path, like.start_s)
+        self._add_sound = sound or partial(KeptSound, like.path, like.start_s)
         self._reformatter = VideoReformatter()
         with _as_unwritable(path):
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix.lower())
-            os.close(handle)
-        self._partial = Path(name)
+            self._partial = temporary_path(path, f"-{os.getpid()}{path.suffix.lower()}")
+            self._partial.touch(mode=0o600)
         try:
             self._open(record, crf)
         except BaseException:
@@ -79,6 +81,11 @@ class VideoWriter:
                 self._container.close()
             self._sound.close()
             self._partial.unlink(missing_ok=True)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of the sound: what was encoded again, or could not be kept."""
+        return self._sound.notes
 
     def write(self, frame: Frame, stored_HWC: NDArray[np.uint8]) -> None:
         """Add a picture (H, W, 3), stored and timed as ``frame``; the sound up to then goes before it."""
@@ -137,7 +144,7 @@ class VideoWriter:
 
 
 def _open_output(path: Path) -> Any:
-    return av.open(str(path), "w", container_options={"movflags": "+faststart"})
+    return av.open(as_url(path), "w", container_options={"movflags": "+faststart"})
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

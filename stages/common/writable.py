@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
 
 from stages.common.errors import BadInputError
+
+TEMPORARY_PREFIX = ".facediff-"
+
+
+def temporary_path(path: Path, suffix: str = ".tmp") -> Path:
+    """Where ``path`` is written before it is complete: hidden, short whatever the name, and the same at every try."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f"{TEMPORARY_PREFIX}{digest}{suffix}")
 
 
 def check_writable(path: Path, *, create: bool) -> None:
@@ -26,3 +35,16 @@ def check_writable(path: Path, *, create: bool) -> None:
                 raise NotADirectoryError(20, f"{folder} is not a writable folder")
     except OSError as error:
         raise BadInputError(f"{path} cannot be written: {error.strerror or error}", reason="unwritable") from error
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file: through ``..``, a link to a folder or to the file, or a hard link."""
+    try:
+        return a.samefile(b)
+    except OSError:
+        return place_of(a) == place_of(b)
+
+
+def place_of(path: Path) -> Path:
+    """The same for all ways of writing a path, also of a file that is not there yet."""
+    return Path(os.path.realpath(path.parent)) / path.name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.common.errors import BadInputError
+from stages.common.containment import as_bad_input, concerns_all
 from stages.common.face.detect import FaceDetector
 from stages.common.pictures import lay_out, write_png
 from stages.common.progress import Progress
@@ -18,7 +18,7 @@ from stages.edit.inputs import Source
 from stages.edit.like import write_sidecar
 from stages.edit.photo import Photo, load_photo
 from stages.edit.run import EditResult, edit_photo
-from stages.edit.save import save_crop, save_photo, way_back_path
+from stages.edit.save import crop_path, save_crop, save_photo, way_back_path
 from stages.edit.sweep import Sweep, SweepEditor, sweep_photo
 from stages.edit.video import check_video, edit_video
 
@@ -67,13 +67,18 @@ def edit_files(
 ) -> list[FileOutcome]:
     """Edit ``sources[i]`` into ``targets[i]``. ``load_models`` is called once, when there is something to edit.
 
-    Only ``BadInputError`` is kept as an outcome; whatever else is raised concerns all and leaves.
+    Whatever goes wrong with one file becomes its outcome; settings and models concern all, and leave.
     """
     models: tuple[SweepEditor, FaceDetector] | None = None
+    unloadable: Exception | None = None
 
     def load() -> tuple[SweepEditor, FaceDetector]:
-        nonlocal models
-        models = models or load_models()
+        nonlocal models, unloadable
+        try:
+            models = models or load_models()
+        except Exception as error:
+            unloadable = error
+            raise
         return models
 
     outcomes = []
@@ -84,8 +89,11 @@ def edit_files(
                 for note in outcome.notes:
                     progress.note(f"{source.path}: {note}")
                 outcomes.append(outcome)
-            except BadInputError as error:
-                outcomes.append(FileOutcome(source.path, error.reason, error=str(error)))
+            except Exception as error:
+                if concerns_all(error) or error is unloadable:
+                    raise
+                bad = as_bad_input(error, source.path)
+                outcomes.append(FileOutcome(source.path, bad.reason, error=str(bad)))
             task.advance()
     return outcomes
 
@@ -130,7 +138,7 @@ def _save(target: Path, photo: Photo, result: EditResult, config: EditConfig) ->
     outputs = [target]
     if config.crop_only:
         several = len(result.faces) > 1
-        outputs = [target.with_stem(f"{target.stem}-{i + 1}") if several else target for i in range(len(result.faces))]
+        outputs = [crop_path(target, i + 1) if several else target for i in range(len(result.faces))]
         for path, face in zip(outputs, result.faces, strict=True):
             save_crop(path, face.edited_SSC, grey=photo.color_channels == 1, record=result.provenance)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -111,20 +112,20 @@ class EditConfig(StageConfig):
     @field_validator("au")
     @classmethod
     def _known_units(cls, value: Mapping[str, float]) -> Mapping[str, float]:
-        for name in value:
+        for name, amount in value.items():
             unit_direction(name)
-        return {"AU" + name.upper().removeprefix("AU"): amount for name, amount in value.items()}
+            if not math.isfinite(amount):
+                raise ConfigError(f"{name}={amount} is not a number", "Such as AU12=0.8")
+        return {"AU" + name.strip().upper().removeprefix("AU"): amount for name, amount in value.items()}
 
     @field_validator("expression", mode="before")
     @classmethod
     def _known_coefficients(cls, value: Mapping[str, object]) -> Mapping[str, str]:
         for name, setting in value.items():
             coefficient_names(name)
-            try:
-                float(str(setting))
-            except ValueError as error:
-                raise ConfigError(f"{name}={setting} is not a number", "Such as jawOpen=0.4 or jawOpen=+0.2") from error
-        return {name: str(setting) for name, setting in value.items()}
+            if not _is_number(str(setting)):
+                raise ConfigError(f"{name}={setting} is not a number", "Such as jawOpen=0.4 or jawOpen=+0.2")
+        return {name: str(setting).strip() for name, setting in value.items()}
 
     @field_validator("source")
     @classmethod
@@ -162,6 +163,10 @@ class EditConfig(StageConfig):
     def _check_combinations(self) -> EditConfig:
         if self.emotion is None and not self.by_coefficients:
             raise ConfigError("no expression is asked for", "Add --emotion happy, --au AU12=0.8, or --like RESULT")
+        if self.emotion is not None and self.copied:
+            raise ConfigError(
+                "an emotion and another face's expression cannot both be given", "Leave out --emotion or --copy-from"
+            )
         if self.steps > self.strength:
             raise ValueError(f"{self.steps} steps need a strength of {self.steps} or more")
         if isinstance(self.face, int) and self.face < 1:
@@ -188,6 +193,13 @@ def make_edit_config(settings: Sequence[str] = (), **fields: Any) -> EditConfig:
         if problem["loc"] and problem["loc"][0] == "face":
             raise ConfigError(f"--face {fields.get('face')!r} must be a number from 1, all or largest") from error
         raise ConfigError(option + problem["msg"].removeprefix("Value error, ")) from error
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _option(field: str, settings: Sequence[str]) -> str:

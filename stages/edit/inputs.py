@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.images import PHOTO_SUFFIXES
-from stages.common.video import VIDEO_SUFFIXES
+from stages.common.media_files import PHOTO_SUFFIXES, VIDEO_SUFFIXES, list_media, say_nothing
+
+_SUFFIXES = PHOTO_SUFFIXES | VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,19 @@ class Source:
         return self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_sources(given: Sequence[Path], out: Path | None) -> list[Source]:
+def find_sources(given: Sequence[Path], out: Path | None, note: Callable[[str], None] = say_nothing) -> list[Source]:
     """Files as they are, all photos and videos below folders, and what patterns (``*``, ``**``, ``?``) match; sorted.
 
-    What lies in the folder ``out`` is left out of folders: it may be an earlier run's results. Raises ``ConfigError``
-    for a folder without ``out``, where results would lie about, and ``BadInputError`` for one without pictures.
+    What lies in the folder ``out`` is left out of folders: it may be an earlier run's results. ``note`` is told what
+    was left out. Raises ``ConfigError`` for a folder without ``out``, where results would lie about, and
+    ``BadInputError`` for one without pictures.
     """
     sources: list[Source] = []
     for path in given:
         if path.is_dir():
             if out is None:
                 raise ConfigError(f"{path} is a folder", "Say with --out where its results go")
-            sources += _below(path, out)
+            sources += _below(path, out, note)
         elif not path.exists() and set("*?[") & set(str(path)):
             sources += _matches(path)
         else:
@@ -42,26 +44,19 @@ def find_sources(given: Sequence[Path], out: Path | None) -> list[Source]:
     return list(dict.fromkeys(sources))
 
 
-def _below(folder: Path, out: Path) -> list[Source]:
-    inside = out.resolve()
-    found = [
-        Source(path, path.relative_to(folder))
-        for path in _pictures(folder.rglob("*"))
-        if folder.resolve() == inside or not path.resolve().is_relative_to(inside)
-    ]
+def _below(folder: Path, out: Path, note: Callable[[str], None]) -> list[Source]:
+    found = list_media(folder, _SUFFIXES, note, without=[out])
     if not found:
         raise BadInputError(f"{folder} holds no photo and no video", reason="empty")
-    return sorted(found, key=lambda source: source.name.as_posix())
+    return [Source(path, path.relative_to(folder)) for path in found]
 
 
 def _matches(pattern: Path) -> list[Source]:
     root = Path(pattern.anchor)
-    found = sorted(_pictures(root.glob(str(pattern.relative_to(root)))))
+    matches = root.glob(str(pattern.relative_to(root)))
+    found = sorted(path for path in matches if path.suffix.lower() in _SUFFIXES and path.is_file())
+    if not pattern.name.startswith("."):
+        found = [path for path in found if not path.name.startswith(".")]
     if not found:
         raise BadInputError(f"no photo or video matches {pattern}", reason="missing")
     return [Source(path, Path(path.name)) for path in found]
-
-
-def _pictures(paths: Iterator[Path]) -> Iterator[Path]:
-    suffixes = PHOTO_SUFFIXES | VIDEO_SUFFIXES
-    return (path for path in paths if path.suffix.lower() in suffixes and path.is_file())

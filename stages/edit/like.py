@@ -10,9 +10,7 @@ from typing import Any
 
 from stages.common.errors import BadInputError
 from stages.common.manifest import write_atomically
-from stages.common.provenance import read_provenance
-from stages.common.video import VIDEO_SUFFIXES
-from stages.common.video_writer import read_record
+from stages.common.records import read_record_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Like:
 
 def read_like(path: Path) -> Like:
     """Settings of the edit at ``path``: PNG, JPEG, video or sidecar. Raises ``BadInputError`` where there are none."""
-    record = _read(path)
+    record = read_record_of(path)
     if record is None or record.get("stage") != "edit" or "sweep" in record:
         raise BadInputError(f"{path} does not say how one edit was made", "Give what facediff edit wrote")
     try:
@@ -49,15 +47,3 @@ def write_sidecar(result: Path, record: Mapping[str, Any]) -> Path:
     path = sidecar_path(result)
     write_atomically(path, (json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
     return path
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return read_record(path)
-    if path.suffix.lower() != ".json":
-        return read_provenance(path)
-    try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path} is not a readable sidecar", reason="unreadable") from error
-    return record if isinstance(record, dict) else None

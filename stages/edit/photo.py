@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,32 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, JpegImagePlugin, UnidentifiedImageError
 
 from stages.common.errors import BadInputError
-from stages.common.images import read_bytes
+from stages.common.films_in_photos import has_film
+from stages.common.images import open_picture, orientation_of, read_bytes, upright
 from stages.common.png_chunks import iter_chunks
 from stages.common.provenance import PNG_KEYWORD, PNG_XMP_KEYWORD
+from stages.edit.exif import readable_exif
 
 FileFormat = Literal["PNG", "JPEG"]
 Pixels = NDArray[Any]
 MIN_SIDE_PX = 32
-ORIENTATION_TAG = 0x0112
 _KEPT_CHUNKS = frozenset(
     {b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"cICP", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 )
-_READABLE = "PNG, JPEG, WebP, TIFF, BMP or GIF"
+_READABLE = "PNG, JPEG, HEIC, AVIF, WebP, TIFF, JPEG 2000, BMP or GIF"
+_COLLECTIONS = frozenset({"MPO", "HEIF"})
+"""Formats that hold one main picture, and others such as a view for the other eye, which are no frames of a film."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegCoding:
+    """How coarse a JPEG is: its quantisation tables in Pillow's order, and Pillow's number for its subsampling."""
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class Photo:
     xmp: bytes = b""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     notes: tuple[str, ...] = ()
+    jpeg: JpegCoding | None = None
 
     @property
     def output_format(self) -> FileFormat:
@@ -56,19 +67,6 @@ class Photo:
     @property
     def color_channels(self) -> int:
         return 1 if self.stored_HWC.shape[2] < 3 else 3
-
-
-def upright(stored_HWC: Pixels, orientation: int) -> Pixels:
-    """A view of the same memory as it is displayed; writing to it writes the stored pixels."""
-    if orientation in {2, 3, 7}:
-        stored_HWC = stored_HWC[:, ::-1]
-    if orientation in {3, 4, 7}:
-        stored_HWC = stored_HWC[::-1]
-    if orientation in {5, 7}:
-        return stored_HWC.swapaxes(0, 1)
-    if orientation in {6, 8}:
-        return np.rot90(stored_HWC, -1 if orientation == 6 else 1)
-    return stored_HWC
 
 
 def upright_rgb(photo: Photo, stored_HWC: Pixels | None = None) -> NDArray[np.uint8]:
@@ -100,8 +98,8 @@ def load_photo(path: Path) -> Photo:
 
 def _open(encoded: bytes, path: Path) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(encoded))
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        image = open_picture(encoded)
+        frames = 1 if image.format in _COLLECTIONS else getattr(image, "n_frames", 1)
         if frames > 1:
             raise BadInputError(f"{path} has {frames} frames", "Save the one to edit as a PNG first", reason="animated")
         if min(image.size) < MIN_SIDE_PX:
@@ -117,28 +115,58 @@ def _open(encoded: bytes, path: Path) -> Image.Image:
         raise BadInputError(
             f"{path} has too many pixels", "Up to 178 megapixels are read", reason="too large"
         ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+    except BadInputError:
+        raise
+    except Exception as error:
+        # Pillow's decoders let many kinds of error through for damaged files.
         raise BadInputError(f"{path} is damaged or cut short ({_one_line(error)})", reason="damaged") from error
     return image
 
 
 def _build(image: Image.Image, encoded: bytes, path: Path) -> Photo:
     stored, notes = _decode(image, encoded, path)
-    orientation = int(image.getexif().get(ORIENTATION_TAG, 1) or 1)
+    exif, exif_notes = readable_exif(image.info.get("exif") or b"")
     icc = b"" if image.mode == "CMYK" else image.info.get("icc_profile") or b""
     xmp = image.info.get("xmp") or b""
     return Photo(
         path=path,
         sha256=hashlib.sha256(encoded).hexdigest(),
         stored_HWC=stored,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation_of(image),
         file_format=image.format or "",
-        exif=image.info.get("exif") or b"",
+        exif=exif,
         icc=icc,
         xmp=xmp if isinstance(xmp, bytes) else str(xmp).encode(),
         png_chunks=tuple(_kept_chunks(encoded)) if image.format == "PNG" else (),
-        notes=notes,
+        notes=notes + exif_notes + _describe_losses(image, encoded),
+        jpeg=_jpeg_coding(image),
     )
+
+
+def _jpeg_coding(image: Image.Image) -> JpegCoding | None:
+    """None for other formats, for CMYK, and for subsampling that Pillow has no number for."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.mode not in {"L", "RGB"}:
+        return None
+    subsampling = JpegImagePlugin.get_sampling(image)
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+    if not tables or max(map(max, tables)) > 255 or (subsampling < 0 and image.mode == "RGB"):
+        return None
+    return JpegCoding(tables, max(subsampling, 0))
+
+
+def _describe_losses(image: Image.Image, encoded: bytes) -> tuple[str, ...]:
+    """What of the file neither the pixels nor the result have."""
+    notes = []
+    others = getattr(image, "n_frames", 1) - 1
+    if others:
+        notes.append(f"only its main picture is edited; {others} more in the file are left out")
+    xmp = image.info.get("xmp") or b""
+    if image.format in {"JPEG", "MPO"} and has_film(encoded, xmp.decode("utf-8", "replace")):
+        notes.append("the film of this Motion Photo is left out")
+    bits = image.info.get("bit_depth", 8)
+    if image.format == "HEIF" and bits > 8:
+        notes.append(f"{bits} bits a channel became 8")
+    return tuple(notes)
 
 
 def _decode(image: Image.Image, encoded: bytes, path: Path) -> tuple[Pixels, tuple[str, ...]]:

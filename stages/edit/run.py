@@ -24,16 +24,18 @@ from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
 from stages.common.face.expression import Expression
+from stages.common.face.search import find_faces
 from stages.common.face.warp_blend import warp_face
+from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
 from stages.edit.config import BlendMode, EditConfig
 from stages.edit.method import edit_method
-from stages.edit.photo import Photo, Pixels, upright, upright_rgb
+from stages.edit.photo import Photo, Pixels, upright_rgb
 from stages.models.condition import Condition
 
-EXPRESSION_GUIDANCE = 2.5
-"""The guidance scale of edits by coefficients."""
+EXPRESSION_GUIDANCE = 1.5
+"""The guidance scale of edits by coefficients, where the model recommends none."""
 WAY_BACK = 10
 """How many pictures of the way back are kept."""
 
@@ -60,6 +62,8 @@ class FaceEditor(Protocol):
     def guide_id(self) -> str | None: ...
     @property
     def recommended_guidance(self) -> Mapping[str, float]: ...
+    @property
+    def recommended_settings(self) -> Mapping[str, int | float | str]: ...
     @property
     def hears_expression(self) -> bool: ...
     @property
@@ -91,28 +95,34 @@ class FaceEditor(Protocol):
 
 
 class EditedCrop(NamedTuple):
-    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop."""
+    """One face of ``EditedCrops``, as RGB in -1..1 (S, S, 3); ``matrix`` (2, 3) takes the photo to the crop.
+
+    ``move`` is where its points were to go, ``found_P3`` where they are in the edit.
+    """
 
     matrix: NDArray[np.float64]
     edited_SSC: NDArray[np.float32]
     reconstruction_SSC: NDArray[np.float32]
     move: PointMove | None
+    found_P3: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EditedCrops:
-    """An ``EditedBatch``, and where the points of each face go, if the model knows."""
+    """An ``EditedBatch``, and if the model knows, where each face's points were to go, and where the edit has them."""
 
     edited: torch.Tensor
     reconstruction: torch.Tensor
-    moves: tuple[PointMove, ...] | None = None
+    moves: Sequence[PointMove | None] | None = None
+    found: Sequence[NDArray[np.float32] | None] | None = None
 
     def each(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[EditedCrop]:
         """The faces, each with what cut it."""
-        moves = self.moves or (None,) * len(self.edited)
-        new_SSC, old_SSC = to_crops(self.edited), to_crops(self.reconstruction)
-        for matrix, new, old, move in zip(matrices, new_SSC, old_SSC, moves, strict=True):
-            yield EditedCrop(matrix, new, old, move)
+        nothing = (None,) * len(self.edited)
+        moves, found = self.moves or nothing, self.found or nothing
+        pictures = zip(to_crops(self.edited), to_crops(self.reconstruction), strict=True)
+        for matrix, (new, old), move, points in zip(matrices, pictures, moves, found, strict=True):
+            yield EditedCrop(matrix, new, old, move, points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +165,17 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
 
+def as_recommended(config: EditConfig, editor: FaceEditor) -> EditConfig:
+    """The settings, with the model's own in place of those that nobody gave."""
+    given = config.model_dump(include=config.model_fields_set)
+    return EditConfig.model_validate({**editor.recommended_settings, **given})
+
+
 def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
     """The coefficients of the largest face, by name. Raises ``BadInputError`` ("no face"), ``MissingModelError``."""
     rgb = upright_rgb(photo)
-    crop, _ = cut_face(rgb, likely_faces(detector(rgb), photo.path)[0], editor.size_px)
+    faces = find_faces(detector, rgb, photo.path, every=False)
+    crop, _ = cut_face(rgb, faces[0], editor.size_px)
     return editor.measure(to_model_range([crop]))[0].named()
 
 
@@ -167,9 +184,10 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
 
     Raises ``BadInputError`` ("no face", "no such face") and ``ConfigError`` (an emotion not learned).
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     rgb = upright_rgb(photo)
-    faces = choose_faces(detector(rgb), config, photo)
+    faces = choose_faces(find_faces(detector, rgb, photo.path, every=config.face != "largest"), config, photo)
     crops, matrices = zip(*(cut_face(rgb, face, editor.size_px) for face in faces), strict=True)
     del rgb
     images_BCHW = to_model_range(crops)
@@ -226,7 +244,10 @@ def edit_crops(
         steady=steady,
         watch=watch,
     )
-    return EditedCrops(made.edited, made.reconstruction, None if plan is None else plan.moves)
+    if plan is None:
+        return EditedCrops(made.edited, made.reconstruction)
+    found = [expression.points_P3 for expression in editor.measure(made.edited)]
+    return EditedCrops(made.edited, made.reconstruction, plan.moves, found)
 
 
 def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:
@@ -258,6 +279,7 @@ def put_back(view_HWC: Pixels, face: Face, edit: EditedCrop, editor: FaceEditor,
             matrix=edit.matrix,
             source_points=source_P3.astype(np.float64),
             target_points=target_P3.astype(np.float64),
+            edit_points=None if edit.found_P3 is None else edit.found_P3.astype(np.float64),
             upscale=editor.enlarge,
         )
         return

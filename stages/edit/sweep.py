@@ -16,11 +16,20 @@ from stages.common.errors import ConfigError
 from stages.common.expression_edit import ExpressionPlan, plan_expressions
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector
+from stages.common.face.search import find_faces
 from stages.common.tensors import from_model_range, to_model_range
 from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, upright_rgb
-from stages.edit.run import FaceEditor, check_supported, choose_faces, describe_edit, source_labels, strongest_label
+from stages.edit.run import (
+    FaceEditor,
+    as_recommended,
+    check_supported,
+    choose_faces,
+    describe_edit,
+    source_labels,
+    strongest_label,
+)
 from stages.models.condition import Condition
 
 Picture = NDArray[np.uint8]
@@ -91,10 +100,12 @@ def sweep_photo(
 
     The face is found and encoded once; an inversion without guidance is shared by a row, and a row is one batch.
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     rows = cell_configs(config, sweep)
     rgb = upright_rgb(photo)
-    crop, _ = cut_face(rgb, choose_faces(detector(rgb), config, photo)[0], editor.size_px)
+    faces = find_faces(detector, rgb, photo.path, every=config.face != "largest")
+    crop, _ = cut_face(rgb, choose_faces(faces, config, photo)[0], editor.size_px)
     image_1CHW = to_model_range([crop])
     (source,), (probability,) = source_labels(editor, image_1CHW, config)
     plan = plan_expressions(editor, image_1CHW, config.target) if editor.hears_expression else None

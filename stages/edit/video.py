@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
-from stages.common.face.choose import finder
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector
+from stages.common.face.search import FrameSearch
 from stages.common.face.tracking import NO_FACE, NO_SUCH_FACE, Chosen, choose_tracks, follow
 from stages.common.frame_counts import FrameCounts
 from stages.common.hashing import hash_file
@@ -29,6 +29,7 @@ from stages.common.video_writer import VideoWriter
 from stages.edit.config import EditConfig
 from stages.edit.run import (
     FaceEditor,
+    as_recommended,
     check_supported,
     describe_edit,
     edit_crops,
@@ -79,6 +80,7 @@ def edit_video(
     Frames without the face that is asked for stay as they are. Raises ``BadInputError`` for what cannot be read or
     written, and where no frame at all has a face ("no face", "no such face").
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     with VideoReader(path) as reader:
         record = {**describe_edit(editor, detector, config), "source_sha256": hash_file(path)}
@@ -87,17 +89,19 @@ def edit_video(
             progress.task("frames", reader.info.frames) as task,
         ):
             batches = _VideoEdit(editor, config)
-            followed = follow(reader.frames(), _upright, finder(detector, path), config.video.smoothing)
+            search = FrameSearch(detector, path, every=config.face != "largest")
+            followed = follow(reader.frames(), _upright, search, config.video.smoothing)
             for batch in _batches(choose_tracks(followed, config.face)):
                 for frame, stored_HWC in batches.edit(batch):
                     writer.write(frame, stored_HWC)
                 task.advance(len(batch), edited=batches.counts.edited)
-            _require_edits(batches.counts, path)
+            _require_edits(batches.counts, path, search.tried)
+            sound_notes, ended_early = tuple(writer.notes), reader.ended_early
     counts = batches.counts
     provenance = {**record, "faces": [t.as_json() for t in batches.tracks.values()], "counts": counts.as_json()}
-    lost = reader.info.frames - counts.frames if reader.info.says_frames else 0
+    lost = reader.info.frames - counts.frames if reader.info.says_frames and ended_early else 0
     notes = (f"only {counts.frames} of {reader.info.frames} frames could be read",) if lost > 0 else ()
-    return VideoResult(counts, provenance, notes)
+    return VideoResult(counts, provenance, notes + sound_notes)
 
 
 def check_video(path: Path) -> None:
@@ -185,9 +189,10 @@ class _VideoEdit:
                 self.counts.passed_through[chosen.reason] += 1
 
 
-def _require_edits(counts: FrameCounts, path: Path) -> None:
+def _require_edits(counts: FrameCounts, path: Path, tried: str) -> None:
     if counts.frames == 0:
         raise BadInputError(f"{path} has no frame that can be read", reason="damaged")
     if counts.edited == 0:
         reason = NO_SUCH_FACE if counts.passed_through[NO_SUCH_FACE] else NO_FACE
-        raise BadInputError(f"{reason} found in any of the {counts.frames} frames of {path}", reason=reason)
+        hint = tried if reason == NO_FACE else ""
+        raise BadInputError(f"{reason} found in any of the {counts.frames} frames of {path}", hint, reason=reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from stages.common.checkpoint import load_first_stage
+from stages.common.checkpoint import load_latent_space
 from stages.common.errors import Interrupted
 from stages.common.hashing import hash_json
 from stages.common.images import read_rgb
@@ -32,7 +32,7 @@ from stages.evaluate.faces import (
 from stages.evaluate.fidelity import PictureSet, compare_sets
 from stages.evaluate.pixels import PIXEL_METRICS, PixelMetrics
 from stages.evaluate.table import SampleRow, columns_of, require_finite, summarize, write_results
-from stages.models.first_stage import FirstStage
+from stages.models.latent_space import LatentSpace
 
 BATCH = 16
 
@@ -44,7 +44,7 @@ def run(config: ReconstructionConfig, inputs: Mapping[str, Artifact], context: R
     chosen = choose(faces.keys, config.limit)
     of_sets = [name for name in config.metrics if name not in PIXEL_METRICS]
     folder = context.work / "reconstructions" if of_sets else None
-    first_stage = load_first_stage(model.root, context.device)
+    first_stage = load_latent_space(model.root, context.device)
     rows = list(
         _measure(
             first_stage,
@@ -88,7 +88,7 @@ def _originals(inputs: Mapping[str, Artifact], faces: LabelledFaces, chosen: Seq
 
 @torch.no_grad()
 def _measure(
-    first_stage: FirstStage,
+    first_stage: LatentSpace,
     faces: LabelledFaces,
     chosen: Sequence[int],
     *,

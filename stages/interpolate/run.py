@@ -16,9 +16,9 @@ from stages.common.edit_method import EditMethod
 from stages.common.editor import Editor, load_editor
 from stages.common.emotions import EMOTIONS
 from stages.common.engine import describe_source
-from stages.common.face.choose import likely_faces
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector, load_detector
+from stages.common.face.search import find_faces
 from stages.common.hashing import hash_file, hash_json
 from stages.common.images import read_rgb
 from stages.common.manifest import Artifact, ArtifactKind, Counts
@@ -81,7 +81,7 @@ INTERPOLATE = StageSpec(
 
 def _align(path: Path, detector: FaceDetector, size_px: int) -> Pictures:
     rgb = read_rgb(path)
-    return cut_face(rgb, likely_faces(detector(rgb), path)[0], size_px)[0]
+    return cut_face(rgb, find_faces(detector, rgb, path, every=False)[0], size_px)[0]
 
 
 def _labels(editor: Editor, images_2CHW: Tensor, config: InterpolateConfig) -> Tensor:

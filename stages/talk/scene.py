@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.face.choose import finder
 from stages.common.face.detect import FaceDetector
+from stages.common.face.search import FrameSearch
 from stages.common.face.tracking import NO_FACE, choose_tracks, follow
 from stages.common.images import read_rgb
 from stages.common.media.video import Video
+from stages.common.media_files import VIDEO_SUFFIXES
 from stages.common.progress import Progress
-from stages.common.video import VIDEO_SUFFIXES, VideoInfo, VideoReader
+from stages.common.video import VideoInfo, VideoReader
 from stages.talk.framing import frame_boxes
 
 Picture = NDArray[np.uint8]
@@ -117,7 +118,9 @@ def _places(
     pictures: Sequence[Picture] | Iterator[Picture], fps: float, path: Path, search: FaceSearch
 ) -> list[Place | None]:
     seen: list[tuple[int, NDArray[np.float64]] | None] = []
-    followed = follow(pictures, lambda picture: picture, finder(search.detector, path), search.smoothing)
+    # The model speaks with upright faces, and a crop is not turned.
+    look = FrameSearch(search.detector, path, turned=False)
+    followed = follow(pictures, lambda picture: picture, look, search.smoothing)
     for chosen in choose_tracks(followed, "largest"):
         seen.append(next(((track, face.landmarks) for track, face in chosen.faces.items()), None))
     places: list[Place | None] = [None] * len(seen)
@@ -128,9 +131,7 @@ def _places(
             places[number] = Place(wanted, points, box.matrix(search.size_px))
     if not any(places):
         frames = "" if len(seen) == 1 else f"any of the {len(seen)} frames of "
-        raise BadInputError(
-            f"{NO_FACE} found in {frames}{path}", "Is it turned away, covered, or very small?", reason=NO_FACE
-        )
+        raise BadInputError(f"{NO_FACE} found in {frames}{path}", look.tried, reason=NO_FACE)
     return places
 
 

@@ -29,7 +29,7 @@ class UpscalerTrainingConfig(StageConfig):
     max_gain: float = Field(default=0.15, ge=0, lt=1)
     """Bounds of the variants: shift in crop sizes, zoom and each channel's gain as shares."""
     gradient_weight: float = Field(default=1.0, ge=0)
-    sharpness_weight: float = Field(default=2.0, ge=0)
+    sharpness_weight: float = Field(default=1.0, ge=0)
     """The weight of local contrast (``sharpness_loss``): against the blur that an l1 error alone prefers."""
     perceptual_weight: float = Field(default=0.2, ge=0)
     """The weight of SqueezeNet's distance, whose weights the cache must hold; 0 needs none."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stages.common.errors import BadInputError
 from stages.common.shards import ShardDataset
 from stages.common.tensors import from_model_range, to_model_range
-from stages.models.first_stage import FirstStage
+from stages.models.latent_space import LatentSpace
 from stages.upscaler.config import UpscalerTrainingConfig
 
 Bytes = NDArray[np.uint8]
@@ -43,7 +43,7 @@ class FacePairs:
     def __init__(
         self,
         data: ShardDataset,
-        first_stage: FirstStage,
+        first_stage: LatentSpace,
         config: UpscalerTrainingConfig,
         *,
         variants: int,
@@ -75,7 +75,7 @@ class FacePairs:
         random = np.random.default_rng([self.seed, index])
         return move(picture, self.config, random)
 
-    def _decode(self, first_stage: FirstStage, device: str) -> Bytes:
+    def _decode(self, first_stage: LatentSpace, device: str) -> Bytes:
         made: list[Bytes] = []
         for start in range(0, len(self), _BATCH):
             large = [self.large(i) for i in range(start, min(start + _BATCH, len(self)))]

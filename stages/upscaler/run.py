@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from stages.common.checkpoint import load_first_stage, save_upscaler
+from stages.common.checkpoint import load_latent_space, save_upscaler
 from stages.common.manifest import Artifact, ArtifactKind, Counts
 from stages.common.perceptual_weights import load_squeezenet_keras, squeezenet_file
 from stages.common.shards import ShardDataset
@@ -23,7 +23,7 @@ from stages.upscaler.trainer import UpscalerTrainer
 def run(config: UpscalerTrainingConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Decode every picture's variants once, then train to the end of the schedule."""
     train, val = (ShardDataset(inputs["data"], split) for split in ("train", "val"))
-    first_stage = load_first_stage((inputs.get("first_stage") or inputs["first_stage_model"]).root, context.device)
+    first_stage = load_latent_space((inputs.get("first_stage") or inputs["first_stage_model"]).root, context.device)
     pairs = [
         FacePairs(data, first_stage, config, variants=variants, seed=context.seed, device=context.device)
         for data, variants in ((train, config.variants), (val, 1))

@@ -68,7 +68,8 @@ class CornerDetector:
     def __call__(self, rgb: np.ndarray) -> list[Face]:
         self.seen += 1
         faces = [make_face(6, 20, 80), make_face(92, 24, 60)]
-        return faces[: int(np.argmin([abs(int(rgb[8, 8, 0]) - level) for level in (NOBODY, ONE, TWO)]))]
+        differences = [abs(int(rgb[8, 8, 0]) - level) for level in (NOBODY, ONE, TWO)]
+        return faces[: int(np.argmin(differences))] if min(differences) < 20 else []
 
 
 def read_packets(path: Path) -> bytes:

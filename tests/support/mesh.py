@@ -24,7 +24,7 @@ EYES = ((45.5, 44.5), (81.5, 44.5))
 
 
 def make_mesh(opening_px: float = 0.0, lid_px: float = 3.0) -> Points:
-    """Points (478, 2) in a crop of 128 px; ``opening_px`` is the way between the lips, ``lid_px`` half that of the lids."""
+    """Points (478, 2) in a crop of 128 px; ``opening_px`` is between the lips, ``lid_px`` half between lids."""
     points = _scattered()
     points[list(OVAL)] = _ellipse((63.5, 66), 44, 52, len(OVAL), -np.pi / 2)
     half = opening_px / 2

@@ -18,6 +18,10 @@ from stages.common.face import fan
 DetectorName = Literal["auto", "fan", "dlib"]
 LANDMARK_COUNT = 68
 _SEARCH_SIDE_PX = 1000
+_FINE_SIDE_PX = 2500
+"""Longer side of the pictures of the first look and of the closer one."""
+_DLIB_LEAST_PX = 80
+"""The side of the smallest face that dlib finds in a picture as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,11 @@ def load_detector(name: DetectorName, device: str = "cpu") -> FaceDetector:
     return FanDetector(device) if chosen == "fan" else DlibDetector()
 
 
+def _closer(rgb: NDArray[np.uint8]) -> tuple[int, int]:
+    """Side in pixels, and how often it is doubled, of the picture of a closer look."""
+    return (_FINE_SIDE_PX, 0) if max(rgb.shape[:2]) >= _FINE_SIDE_PX else (_FINE_SIDE_PX // 2, 1)
+
+
 class DlibDetector:
     """dlib's histogram-of-gradients detector and its 68-point regression trees."""
 
@@ -79,12 +88,23 @@ class DlibDetector:
         self._predict = dlib.shape_predictor(str(landmark_weights()))
 
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        faces = self._search(rgb, _SEARCH_SIDE_PX, 0)
+        return faces or self.look_closer(rgb)
+
+    def look_closer(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        """The faces in more pixels: those of a large photo, or a small one made twice as large."""
+        return self._search(rgb, *_closer(rgb))
+
+    def least_px(self, rgb: NDArray[np.uint8]) -> int:
+        """The side of the smallest face that ``look_closer`` finds in such a photo."""
+        side_px, doublings = _closer(rgb)
+        return round(_DLIB_LEAST_PX / min(1.0, side_px / max(rgb.shape[:2])) / 2**doublings)
+
+    def _search(self, rgb: NDArray[np.uint8], side_px: int, doublings: int) -> list[Face]:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        scale = min(1.0, _SEARCH_SIDE_PX / max(grey.shape))
+        scale = min(1.0, side_px / max(grey.shape))
         small = grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        boxes, scores, _ = self._find.run(small, 0, 0.0)
-        if not boxes:
-            boxes, scores, _ = self._find.run(small, 1, 0.0)
+        boxes, scores, _ = self._find.run(small, doublings, 0.0)
         faces = [self._describe(grey, box, score, scale) for box, score in zip(boxes, scores, strict=True)]
         return sorted(faces, key=lambda face: (-face.area_px, face.box_xyxy))
 

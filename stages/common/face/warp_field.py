@@ -16,7 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.common.face.expression import INNER_LIPS, LEFT_EYE, LEFT_IRIS, OUTER_LIPS, OVAL, RIGHT_EYE, RIGHT_IRIS
+from stages.common.face.expression import (
+    INNER_LIPS,
+    LEFT_BROW,
+    LEFT_EYE,
+    LEFT_IRIS,
+    OUTER_LIPS,
+    OVAL,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    RIGHT_IRIS,
+)
 
 Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -45,7 +55,7 @@ LOWER_LIP = frozenset({146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87
 UPPER_INNER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
 LOWER_INNER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 # fmt: on
-_CHECKED = frozenset({*OUTER_LIPS, *INNER_LIPS, *RIGHT_EYE, *LEFT_EYE})
+_CONTOURS = frozenset({*OUTER_LIPS, *INNER_LIPS, *RIGHT_EYE, *LEFT_EYE, *RIGHT_BROW, *LEFT_BROW, *OVAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +158,17 @@ def face_field(
         move = move * weights_P[:, None]
     target = source_P2 + move
     move = move + _overlap(source_P2, target, size_px)
-    layers = {}
-    for name, without in (("upper", LOWER_LIP), ("lower", UPPER_LIP)):
-        layers[name] = _outer_layer(grid, target, move, without)
     pupils = np.concatenate([_pupil(source_P2, iris) for iris in (RIGHT_IRIS, LEFT_IRIS)])
     eyes = _inner_layer(grid, source_P2, target, (RIGHT_EYE, LEFT_EYE), pupils)
     mouth = _inner_layer(grid, source_P2, target, (INNER_LIPS,), _middle(source_P2, INNER_LIPS))
     reach = np.ones((grid.count, grid.count, 1), np.float32) if reach_GG is None else reach_GG[..., None]
     return FaceField(
         grid,
-        *(_unfold(layers[name] * reach, grid.step_px) for name in ("upper", "lower")),
-        *(layer * reach for layer in (eyes, mouth)),
-        target,
+        upper_GG2=_unfold(_outer_layer(grid, target, move, without=LOWER_LIP) * reach, grid.step_px),
+        lower_GG2=_unfold(_outer_layer(grid, target, move, without=UPPER_LIP) * reach, grid.step_px),
+        eyes_GG2=eyes * reach,
+        mouth_GG2=mouth * reach,
+        target_P2=target,
     )
 
 
@@ -182,8 +191,8 @@ def _mobility() -> Floats:
 
 
 def _control_points(without: frozenset[int]) -> NDArray[np.int64]:
-    """Lips, lids and outline, and every other point of the mesh between them; irises move by themselves."""
-    keep = [i for i in range(468) if (i % 2 == 0 or i in _CHECKED or i in OVAL) and i not in without]
+    """Brows, lips, lids and outline, and every other point of the mesh between them; irises move by themselves."""
+    keep = [i for i in range(468) if (i % 2 == 0 or i in _CONTOURS) and i not in without]
     return np.array(keep)
 
 

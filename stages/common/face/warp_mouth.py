@@ -30,8 +30,10 @@ LARGE_GROWTH = 0.05
 """How far into the lips the edit's mouth reaches: where the opening grows least, and by ``LARGE_GROWTH``."""
 SEAM = 0.004
 """Blur of that seam, in crop sizes: the photo's lips are sharper than the edit's, so they stay as far as they can."""
-SHARPENING = 0.8
-"""What is taken from a blur of a pixel, and added, where there is no ``Upscale``."""
+SHARPENING = 0.6
+CHROMA_BLUR_PX = 1.2
+"""Without an ``Upscale``: how much of a pixel's difference from its blur is added to its luminance, and how far its
+colour is blurred, which a first stage draws in stripes."""
 RING = 0.05
 LARGEST_LOG_GAIN = 0.35
 LARGEST_LOG_CHROMA = 0.06
@@ -41,6 +43,9 @@ _RING_LIPS = (1.25, 2.2)
 """The ring of skin lies between these outlines; 1 is the lips' outer edge."""
 _MARGIN_PX = 10
 _BLACK = 0.03
+_ENAMEL = (0.4, 0.7)
+_ENAMEL_COLOUR = 0.35
+"""Luminances from which teeth begin and are sure, and how much of their colour, mostly the gums', they keep."""
 
 
 def opening_growth(source_P2: Points, target_P2: Points, size_px: int) -> float:
@@ -92,7 +97,7 @@ def fill_mouth(
         return fill_polygon(polygon, shape_of(box), max(blur * px, 0.6))
 
     ring = within(_RING_LIPS[1], 0.01) * (1 - within(_RING_LIPS[0], 0.004))
-    mouth = match_light(mouth, around, ring, RING * px) + _grain(around, ring)
+    mouth = _whiten(match_light(mouth, around, ring, RING * px)) + _grain(around, ring)
     inside = within(_lip_share(growth), SEAM)
     moved_hwC[slices(box)] += share * inside[..., None] * (mouth - around)
 
@@ -130,7 +135,7 @@ def _outline(points_P2: Points, lip_share: float) -> Points:
 def _enlarge_mouth(edited_SSC: Floats, at_P2: Points, upscale: Upscale | None) -> Floats:
     """The edit, enlarged: by ``upscale`` about the lips, elsewhere by interpolation; as large but sharper without."""
     if upscale is None:
-        return edited_SSC + np.float32(SHARPENING) * (edited_SSC - cv2.GaussianBlur(edited_SSC, (0, 0), 1.0))
+        return _sharpen(edited_SSC)
     size = len(edited_SSC)
     margin = _MARGIN_PX * size / 128
     lips = at_P2[list(OUTER_LIPS)]
@@ -141,6 +146,21 @@ def _enlarge_mouth(edited_SSC: Floats, at_P2: Points, upscale: Upscale | None) -
     large = cv2.resize(edited_SSC, (factor * size, factor * size), interpolation=cv2.INTER_CUBIC)
     large[factor * y0 : factor * y1, factor * x0 : factor * x1] = patch
     return np.asarray(large, np.float32)
+
+
+def _sharpen(edited_SSC: Floats) -> Floats:
+    luma = edited_SSC.mean(axis=2, keepdims=True)
+    chroma = cv2.GaussianBlur(edited_SSC - luma, (0, 0), CHROMA_BLUR_PX * len(luma) / 128)
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)[..., None]
+    return np.asarray(np.clip(luma + np.float32(SHARPENING) * detail, 0, 1) + chroma, np.float32)
+
+
+def _whiten(mouth_hwC: Floats) -> Floats:
+    """Take the gums' and lips' colour from teeth, where small crops mix them."""
+    luma = mouth_hwC.mean(axis=2, keepdims=True)
+    t = np.clip((luma - _ENAMEL[0]) / (_ENAMEL[1] - _ENAMEL[0]), 0, 1)
+    kept = 1 - (1 - _ENAMEL_COLOUR) * t * t * (3 - 2 * t)
+    return np.asarray(luma + kept * (mouth_hwC - luma), np.float32)
 
 
 def _see(view: Region, large: Floats, way_SS2: Floats, box: Box) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -12,12 +12,19 @@ import av
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.frame import Frame
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from stages.common.errors import BadInputError
 
+StreamT = TypeVar("StreamT", bound=Stream)
 FrameT = TypeVar("FrameT", bound=AudioFrame | VideoFrame)
+
+
+def as_url(path: Path) -> str:
+    """A file's name as FFmpeg takes it for one, also with a colon in it, before which it looks for a protocol."""
+    return f"file:{path}"
 
 
 def open_container(path: Path) -> InputContainer:
@@ -25,7 +32,7 @@ def open_container(path: Path) -> InputContainer:
     try:
         if path.stat().st_size == 0:
             raise BadInputError(f"{path} is empty", reason="empty")
-        return av.open(str(path), metadata_errors="replace")
+        return av.open(as_url(path), metadata_errors="replace")
     except FileNotFoundError as error:
         raise BadInputError(f"{path} does not exist", reason="missing") from error
     except PermissionError as error:
@@ -52,6 +59,21 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise
     except (av.FFmpegError, OSError, ValueError) as error:
         raise BadInputError(f"{path} cannot be read: {error}", reason="unreadable") from error
+
+
+def decodable(streams: Sequence[StreamT]) -> list[StreamT]:
+    """The streams for which there is a decoder."""
+    return [stream for stream in streams if stream.codec_context is not None]
+
+
+def films_of(container: InputContainer) -> list[VideoStream]:
+    """The video streams that can be decoded and are no cover pictures."""
+    return [s for s in decodable(container.streams.video) if not s.disposition & Disposition.attached_pic]
+
+
+def codec_name(stream: Stream) -> str:
+    """What a stream is coded in, "unknown" where this FFmpeg has no decoder for it."""
+    return "unknown" if stream.codec_context is None else str(stream.codec_context.name)
 
 
 def start_of(container: InputContainer) -> Fraction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole, open_media, time_of
+from stages.common.media.container import decodable, decode_whole, open_media, time_of
 
 SAMPLE_RATE_HZ = 16_000
 _TOLERATED_GAP_S = 0.02
 _PCM_MAX = 32767
+Layout = Literal["mono", "stereo", "5.1"]
+CHANNELS: Mapping[Layout, int] = {"mono": 1, "stereo": 2, "5.1": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +66,27 @@ class OpenSound:
     path: Path
     container: InputContainer
     stream: AudioStream
+    rate_hz: int
     start_s: Fraction = Fraction(0)
-
-    @property
-    def rate_hz(self) -> int:
-        return self.stream.codec_context.sample_rate
 
     @property
     def channels(self) -> int:
         return self.stream.codec_context.channels
 
-    def parts(self, layout: Literal["mono", "stereo"]) -> Iterator[NDArray[np.float32]]:
+    def parts(self, layout: Layout) -> Iterator[NDArray[np.float32]]:
         """The sound once, mixed to a layout: -1..1 (channels, n), one after the other without a gap.
 
-        Samples lie where their timestamps say: what is lost or missing in between is silence.
-        Raises ``BadInputError`` with reason "no sound" where nothing can be decoded.
+        Samples lie where their timestamps say: what is lost or missing in between is silence. What changes its rate
+        or layout on the way is resampled. Raises ``BadInputError`` with reason "no sound" where nothing can be decoded.
         """
-        # Integers, because there a mix is scaled so that it cannot overflow; a mix of floats is not.
-        mix = av.AudioResampler(format="s32p", layout=layout, rate=self.rate_hz)
+        mix = _Mixer(layout, self.rate_hz)
         length: int | None = None
         for frame in decode_whole(self.container, self.stream, AudioFrame, [0]):
             time_s = time_of(frame, self.container)
             if length is None:
                 self.start_s, length = time_s or Fraction(0), 0
             frame.pts = None
-            part = _to_unit(np.concatenate([mixed.to_ndarray() for mixed in mix.resample(frame)], axis=1), 2**31)
+            part = _to_unit(mix(frame), 2**31)
             lost = 0 if time_s is None else round((time_s - self.start_s) * self.rate_hz) - length
             if lost > _TOLERATED_GAP_S * self.rate_hz:
                 yield np.zeros((len(part), lost), np.float32)
@@ -98,7 +96,7 @@ class OpenSound:
         if length is None:
             raise BadInputError(f"{self.path} has no sound that can be decoded", reason="no sound")
 
-    def parts_from_start(self, layout: Literal["mono", "stereo"]) -> Iterator[NDArray[np.float32]]:
+    def parts_from_start(self, layout: Layout) -> Iterator[NDArray[np.float32]]:
         """As ``parts``, from the start of the file on: silence before a track that begins later, and what a track has
         before is left out."""
         skip = 0
@@ -113,13 +111,38 @@ class OpenSound:
             skip = max(0, skip - part.shape[1])
 
 
+class _Mixer:
+    """Mixes frames of any rate and layout to one of each, as 32-bit integers (channels, n).
+
+    Integers, because there a mix is scaled so that it cannot overflow; a mix of floats is not.
+    """
+
+    def __init__(self, layout: Layout, rate_hz: int) -> None:
+        self._layout, self._rate_hz = layout, rate_hz
+        self._kind: tuple[object, ...] = ()
+
+    def __call__(self, frame: AudioFrame) -> NDArray[np.int32]:
+        kind = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if kind != self._kind:
+            # What a resampler still holds at a change, some milliseconds, is filled as a gap is.
+            self._kind = kind
+            self._mix = av.AudioResampler(format="s32p", layout=self._layout, rate=self._rate_hz)
+        mixed = [part.to_ndarray() for part in self._mix.resample(frame)]
+        return np.concatenate(mixed, axis=1) if mixed else np.zeros((CHANNELS[self._layout], 0), np.int32)
+
+
 @contextmanager
-def open_sound(path: Path) -> Iterator[OpenSound]:
-    """The first sound track of a file. Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound"."""
+def open_sound(path: Path, number: int | None = None) -> Iterator[OpenSound]:
+    """A sound track of a file, counted from 0; None is the first that can be decoded.
+
+    Raises ``BadInputError`` with reason "missing", "unreadable" or "no sound".
+    """
     with open_media(path) as container:
-        if not container.streams.audio:
-            raise BadInputError(f"{path} has no sound track", reason="no sound")
-        yield OpenSound(path, container, container.streams.audio[0])
+        tracks = decodable(container.streams.audio if number is None else container.streams.audio[number : number + 1])
+        if not tracks:
+            known = "that can be decoded" if container.streams.audio else ""
+            raise BadInputError(f"{path} has no sound track {known}".rstrip(), reason="no sound")
+        yield OpenSound(path, container, tracks[0], tracks[0].codec_context.sample_rate)
 
 
 def align_sound(sound: Sound, start_s: Fraction, count: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from stages.common.errors import BadInputError
-from stages.common.media.container import decode_whole, open_media, quarter_turns, seek_before, time_of
+from stages.common.media.container import decode_whole, films_of, open_media, quarter_turns, seek_before, time_of
 
 _USUAL_FPS = 25
 _Timed = tuple[Fraction, Fraction, VideoFrame]
@@ -78,9 +78,10 @@ class Video:
     @contextmanager
     def _open(self) -> Iterator[tuple[InputContainer, VideoStream]]:
         with open_media(self.path) as container:
-            if not container.streams.video:
-                raise BadInputError(f"{self.path} holds no video", reason="no video")
-            yield container, container.streams.video[0]
+            films = films_of(container)
+            if not films:
+                raise BadInputError(f"{self.path} holds no video that can be decoded", reason="no video")
+            yield container, films[0]
 
     def _pictures(
         self, held: _Timed, frames: Iterator[_Timed], stream: VideoStream, first: int = 0

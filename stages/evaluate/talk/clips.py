@@ -27,8 +27,8 @@ from stages.common.images import decode_rgb
 from stages.common.manifest import MANIFEST_NAME, Artifact, load_artifact
 from stages.common.media.sound import align_sound, read_sound, samples_in
 from stages.common.media.video import Video
+from stages.common.media_files import VIDEO_SUFFIXES
 from stages.common.transcripts import TRANSCRIPT_SUFFIXES, read_transcript
-from stages.common.video import VIDEO_SUFFIXES
 
 _TABLE = "clips.parquet"
 _VERSION = 1

@@ -84,6 +84,7 @@ def test_hashed_splits_are_80_10_10() -> None:
         ("path\n../a.jpg\n", "line 2.*inside"),
         ("path\n/a.jpg\n", "line 2.*relative"),
         ("path\na.jpg\na.jpg\n", "a.jpg is listed twice"),
+        ("path\na\0.jpg\n", "line 2.*NUL"),
         ("path\n", "no photos"),
         ("path\n\xff\n".encode("latin-1"), "cannot be read as a CSV"),
     ],

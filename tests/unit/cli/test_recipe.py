@@ -20,6 +20,21 @@ def test_every_recipe_that_comes_along_is_one(name):
         resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
 
 
+def test_the_bundled_models_parts_fit_together():
+    recipe = load_recipe("mini")
+    settings = {
+        name: resolve_config(stage_spec(step.stage).config_type, step.stage, recipe.config, step.settings)
+        for name, step in recipe.steps.items()
+    }
+    first_stage, denoiser = settings["autoencoder"].network, settings["ldm"].network
+    assert (denoiser.latent_channels, denoiser.latent_size) == (first_stage.components, first_stage.latent_size)
+    assert denoiser.hears_expression
+    assert settings["faces"].expression
+    assert dict(recipe.steps["model"].inputs) == {"ldm": "ldm", "emotion": "emotion", "expression": "expression"}
+    guide = resolve_config(stage_spec("classifier").config_type, "classifier", recipe.config, ()).network
+    assert (guide.latent_channels, guide.latent_size) == (denoiser.latent_channels, denoiser.latent_size)
+
+
 @pytest.mark.parametrize(
     ("steps", "problem"),
     [

@@ -59,7 +59,7 @@ def test_a_dry_run_writes_nothing(facediff, files):
         ({"audio": "none.wav"}, (), 3, "--audio .*none.wav does not exist"),
         ({"face": "none.mp4"}, (), 3, "--face .*none.mp4 does not exist"),
         ({"out": "out.avi"}, (), 2, "must end in .webm, .mp4"),
-        ({"out": "face.mp4"}, (), 2, "written over its own source"),
+        ({"out": "face.mp4"}, (), 2, "written over a source"),
         ({"out": "sound.wav/out.mp4"}, (), 3, "cannot be written"),
         ({"model": "nothing"}, (), 6, "no model"),
         ({}, ("--emotion", "happy"), 2, "talker speaks without emotions. Leave out --emotion"),

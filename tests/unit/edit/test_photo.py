@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from stages.common.errors import BadInputError
+from stages.common.images import upright
 from stages.common.png_chunks import insert_chunks
 from stages.common.provenance import read_provenance
-from stages.edit.photo import load_photo, upright, upright_rgb
+from stages.edit.photo import load_photo, upright_rgb
 from stages.edit.save import save_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -49,11 +49,21 @@ def test_existing_folder_is_a_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("photos", "out"),
-    [([A], Path("x.gif")), ([A], Path("x")), ([B], B), ([A, Path("other/a.jpg")], None), ([Path("c.mp4")], A)],
+    [([A], Path("x.gif")), ([A], Path("x")), ([B], B), ([Path("c.mp4")], A)],
 )
 def test_wrong_or_shared_paths_are_refused(photos, out):
     with pytest.raises(ConfigError):
         planned(photos, out)
+
+
+def test_names_that_would_meet_get_numbers():
+    said = []
+    sources = [A, Path("other/a.jpg"), Path("a.jpeg"), Path("a-happy-2.png")]
+    assert planned(sources, None, note=said.append) == [
+        Path(name) for name in ("a-happy.jpg", "a-happy-2.jpg", "a-happy-3.jpg", "a-happy-2-happy.png")
+    ]
+    assert said[0] == "other/a.jpg: its result is a-happy-2.jpg, since a-happy.jpg is taken or too long"
+    assert len(said) == 2
 
 
 @pytest.mark.parametrize("kind", ["crop", "sweep"])

@@ -4,10 +4,12 @@ import gc
 import weakref
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from support.clips import NOBODY, ONE, TWO, CornerDetector, read_packets, write_clip
 from support.fake_editor import FakeEditor
+from support.videos import run_ffmpeg
 
 import stages.edit.video as module
 from stages.common.errors import BadInputError
@@ -151,11 +153,11 @@ def test_an_unwritable_place(tmp_path):
     assert caught.value.reason == "unwritable"
 
 
-def test_sound_that_the_container_cannot_hold_is_named(tmp_path):
+def test_sound_that_the_container_cannot_hold_is_encoded_again_and_said(tmp_path):
     clip = write_clip(tmp_path / "a.mp4", [ONE] * 2, sound=True)
-    with pytest.raises(BadInputError, match=r"sound of .* \(aac\) does not go into \.webm"):
-        edited(clip, tmp_path / "b.webm")
-    assert list(tmp_path.iterdir()) == [clip]
+    assert edited(clip, tmp_path / "b.webm").notes == ("sound track 1 (aac) was encoded again as opus",)
+    with av.open(str(tmp_path / "b.webm")) as written:
+        assert [stream.codec_context.name for stream in written.streams.audio] == ["opus"]
 
 
 def test_a_bounded_number_of_frames_is_held(tmp_path, monkeypatch):
@@ -204,3 +206,30 @@ def test_memory_of_noise_reaches_the_model_only_where_it_is_asked_for(tmp_path, 
     edited(clip, tmp_path / "b.mp4")
     assert asked == [[0, 0]]
     assert EditConfig(emotion="happy").video.memory > 0
+
+
+@pytest.mark.parametrize("name", ["12:30:01.mp4", "a%03d.mp4", "concat:x.mp4", "é" * 120 + ".mp4"])
+def test_names_that_mean_something_to_ffmpeg_or_are_long(tmp_path, name):
+    clip = write_clip(tmp_path / "a.mp4", [ONE] * 3, sound=True).rename(tmp_path / name)
+    assert edited(clip, tmp_path / f"x:{name}").counts.edited == 3
+    assert len(pictures(tmp_path / f"x:{name}")) == 3
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_missing(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", [ONE] * 40)
+    run_ffmpeg("-ss", "0.52", "-i", clip, "-c", "copy", tmp_path / "cut.mp4")
+    run_ffmpeg("-itsoffset", "0.4", "-i", clip, "-c", "copy", tmp_path / "late.mp4")
+    for name in ("cut", "late"):
+        result = edited(tmp_path / f"{name}.mp4", tmp_path / f"{name}-b.mp4")
+        assert result.notes == ()
+        assert 25 <= result.counts.frames <= 40
+
+
+def test_frames_that_are_missing_are_counted(tmp_path):
+    clip = write_clip(tmp_path / "a.mp4", [ONE] * 60)
+    run_ffmpeg("-i", clip, "-c", "copy", "-movflags", "+faststart", tmp_path / "fast.mp4")
+    whole = (tmp_path / "fast.mp4").read_bytes()
+    media = whole.index(b"mdat")
+    (tmp_path / "fast.mp4").write_bytes(whole[: media + (len(whole) - media) // 2])
+    (note,) = edited(tmp_path / "fast.mp4", tmp_path / "b.mp4").notes
+    assert note.endswith("of 60 frames could be read")

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
+from support.expression_editor import FakeExpressionEditor
 from support.fake_editor import FakeDetector, FakeEditor
 from support.tiny_model import train_tiny_model
 
@@ -116,3 +117,25 @@ def test_new_faces_are_the_commands_bit_for_bit(model, tmp_path):
 def test_a_new_face_that_the_model_cannot_make(model):
     with pytest.raises(ConfigError, match="not learned anger"):
         FaceSynthesisPipeline.from_pretrained(model.root)("anger")
+
+
+def test_directions_need_no_emotion():
+    pipeline = FaceEditPipeline(FakeExpressionEditor(own={"jawOpen": 0.2}), FakeDetector())
+    pixels = np.random.default_rng(0).integers(40, 200, (150, 220, 3)).astype(np.uint8)
+    made = pipeline(pixels, au={"AU12L": 0.5}, expression={"jawOpen": 0.6}, num_inference_steps=3)
+    settings = made.provenance[0]["settings"]
+    assert (made.provenance[0]["emotion"], settings["au"]) == (None, {"AU12L": 0.5})
+    assert settings["expression"] == {"jawOpen": "0.6"}
+    assert not np.array_equal(np.asarray(made.images[0]), pixels)
+    found = pipeline.measure(pixels)
+    assert found["jawOpen"] == pytest.approx(0.2)
+    copied = pipeline(pixels, copied=found, num_inference_steps=3)
+    assert copied.provenance[0]["settings"]["copied"] == found
+    assert np.array_equal(np.asarray(copied.images[0]), pixels)
+
+
+def test_directions_need_a_model_that_hears_them(fake):
+    with pytest.raises(ConfigError, match="no expression is asked for"):
+        fake(np.zeros((150, 220, 3), np.uint8))
+    with pytest.raises(ConfigError, match="labels alone"):
+        fake(np.zeros((150, 220, 3), np.uint8), au={"AU12": 1.0})

@@ -12,6 +12,8 @@ from stages.common.engine import execute
 from stages.common.errors import BadInputError
 from stages.common.face.expression import COEFFICIENTS
 from stages.common.shards import ShardDataset
+from stages.evaluate.config import ReconstructionConfig
+from stages.evaluate.reconstruction import RECONSTRUCTION
 from stages.ldm.conditions import FaceConditions, condition_of, drop
 from stages.ldm.config import LdmConfig
 from stages.ldm.run import LDM
@@ -138,6 +140,13 @@ def test_a_face_without_expression_is_told_as_unknown(shards):
     unknown = parts["coefficients"].isnan().all(dim=1)
     assert unknown.sum() == 1
     assert not parts["geometry"][unknown].any()
+
+
+def test_a_first_stage_without_a_codebook_is_measured_as_any_other(shards, first_stage, tmp_path):
+    config = ReconstructionConfig(metrics=("psnr",))
+    made = execute(RECONSTRUCTION, config, {"first_stage": first_stage, "shards": shards}, tmp_path / "eval")
+    assert made.manifest.counts.ok == 2
+    assert 5 < made.manifest.metrics["psnr"] < 60
 
 
 def test_data_without_expressions_is_refused(tmp_path, first_stage):
