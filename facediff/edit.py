@@ -73,14 +73,16 @@ class FaceEditPipeline:
         emotion: str | None = None,
         *,
         source: str = "auto",
-        strength: int = 500,
+        strength: int | None = None,
         guidance_scale: float | None = None,
-        num_inference_steps: int = 40,
+        num_inference_steps: int | None = None,
         seed: int = 0,
         generator: torch.Generator | None = None,
         **settings: Any,
     ) -> FaceEditOutput:
         """Edit one picture or several. The same pictures and settings give the same bits as the command.
+
+        What is None is what the model recommends.
 
         ``settings`` are the other fields of ``stages.edit.config.EditConfig``: ``au`` ({"AU12": 0.8}), ``expression``
         ({"jawOpen": "+0.2"}), ``valence``, ``arousal``, ``copied`` (what ``measure`` gives), ``amount``, ``sampler``,
@@ -88,14 +90,17 @@ class FaceEditPipeline:
         deterministic.
         Raises ``ConfigError`` for settings, and ``BadInputError`` for a picture that cannot be read or has no face.
         """
-        config = make_edit_config(
-            emotion=emotion,
-            source=source,
-            strength=strength,
-            guidance=guidance_scale,
-            steps=num_inference_steps,
-            seed=seed_of(seed, generator),
+        given = {
+            "emotion": emotion,
+            "strength": strength,
+            "guidance": guidance_scale,
+            "steps": num_inference_steps,
             **settings,
+        }
+        config = make_edit_config(
+            source=source,
+            seed=seed_of(seed, generator),
+            **{name: value for name, value in given.items() if value is not None},
         )
         results = []
         for number, picture in enumerate(_as_list(images)):

@@ -21,7 +21,6 @@ from facediff_cli.options import (
     DryRunOption,
     JsonOption,
     ModelOption,
-    RoundTripOption,
     RoundTripSampler,
     SeedOption,
     SetOption,
@@ -98,16 +97,22 @@ def edit(
         str, typer.Option("--source", metavar="auto|EMOTION", help="The expression in the photo; auto looks.")
     ] = "auto",
     strength: Annotated[
-        int, typer.Option("--strength", help="How far to go back into noise, 1 to 1000: more changes more.")
-    ] = 500,
+        int | None,
+        typer.Option("--strength", help="How far to go back into noise, 1 to 1000. Default: what suits the model."),
+    ] = None,
     guidance: Annotated[
         float | None,
         typer.Option(
             "--guidance", help="How hard to push; if left out, what suits the model: 2.5 where it hears expressions."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Sampling steps there, and as many back.")] = 40,
-    sampler: RoundTripOption = RoundTripSampler.DDIM,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Sampling steps there, and as many back. Default: what suits the model."),
+    ] = None,
+    sampler: Annotated[
+        RoundTripSampler | None, typer.Option("--sampler", help="The solver. Default: what suits the model.")
+    ] = None,
     blend: Annotated[
         Blend,
         typer.Option(
@@ -196,7 +201,7 @@ def edit(
         "strength": strength,
         "guidance": guidance,
         "steps": steps,
-        "sampler": sampler.value,
+        "sampler": None if sampler is None else sampler.value,
         "blend": blend.value,
         "face": face,
         "crop_only": crop_only,
@@ -280,7 +285,7 @@ def _make_config(
     if earlier is not None:
         given = {name: value for name, value in fields.items() if _is_given(context, _OPTIONS.get(name, name))}
         return make_edit_config(settings, **{**earlier.fields, **given})
-    return make_edit_config(settings, **fields)
+    return make_edit_config(settings, **{name: value for name, value in fields.items() if value is not None})
 
 
 def _model_of(earlier: Like, otherwise: str) -> str:

@@ -30,7 +30,12 @@ from stages.models.denoiser import Denoiser
 def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContext) -> ArtifactDraft:
     """Copy the networks as float16; the metrics of the parents come along."""
     ldm, emotion = inputs["ldm"], inputs["emotion"]
-    info = load_model_info(ldm.root).model_copy(update={"recommended_guidance": dict(config.recommended_guidance)})
+    info = load_model_info(ldm.root).model_copy(
+        update={
+            "recommended_guidance": dict(config.recommended_guidance),
+            "recommended_settings": dict(config.recommended_settings),
+        }
+    )
     save_latent_space(load_latent_space(ldm.root).half(), context.out)
     denoiser = load_denoiser(ldm.root)
     _mix_contexts(denoiser, config.contexts)

@@ -64,6 +64,8 @@ class ModelInfo(BaseModel):
     supported: tuple[str, ...]
     samples: Mapping[str, int]
     recommended_guidance: Mapping[str, float] = {}
+    recommended_settings: Mapping[str, int | float | str] = {}
+    """Settings of an edit (``strength``, ``steps``, ``sampler``, ``guidance``) unless the user gives them."""
     latent_rms: float | None = None
 
 

@@ -101,6 +101,10 @@ class Editor:
         return self.info.recommended_guidance
 
     @property
+    def recommended_settings(self) -> Mapping[str, int | float | str]:
+        return self.info.recommended_settings
+
+    @property
     def hears_expression(self) -> bool:
         """Whether faces are edited by coefficients, identity and geometry, not by labels alone."""
         return self.denoiser.config.hears_expression and None not in (self.expression_basis, self.expression_network)

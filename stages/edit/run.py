@@ -34,8 +34,8 @@ from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright_rgb
 from stages.models.condition import Condition
 
-EXPRESSION_GUIDANCE = 2.5
-"""The guidance scale of edits by coefficients."""
+EXPRESSION_GUIDANCE = 1.5
+"""The guidance scale of edits by coefficients, where the model recommends none."""
 WAY_BACK = 10
 """How many pictures of the way back are kept."""
 
@@ -62,6 +62,8 @@ class FaceEditor(Protocol):
     def guide_id(self) -> str | None: ...
     @property
     def recommended_guidance(self) -> Mapping[str, float]: ...
+    @property
+    def recommended_settings(self) -> Mapping[str, int | float | str]: ...
     @property
     def hears_expression(self) -> bool: ...
     @property
@@ -163,6 +165,12 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
             raise ConfigError(f"{model_name} has not learned {emotion}", "It can do: " + ", ".join(editor.supported))
 
 
+def as_recommended(config: EditConfig, editor: FaceEditor) -> EditConfig:
+    """The settings, with the model's own in place of those that nobody gave."""
+    given = config.model_dump(include=config.model_fields_set)
+    return EditConfig.model_validate({**editor.recommended_settings, **given})
+
+
 def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
     """The coefficients of the largest face, by name. Raises ``BadInputError`` ("no face"), ``MissingModelError``."""
     rgb = upright_rgb(photo)
@@ -176,6 +184,7 @@ def edit_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector, config:
 
     Raises ``BadInputError`` ("no face", "no such face") and ``ConfigError`` (an emotion not learned).
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     rgb = upright_rgb(photo)
     faces = choose_faces(find_faces(detector, rgb, photo.path, every=config.face != "largest"), config, photo)

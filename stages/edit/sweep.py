@@ -21,7 +21,15 @@ from stages.common.tensors import from_model_range, to_model_range
 from stages.edit.config import EditConfig, make_edit_config
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, upright_rgb
-from stages.edit.run import FaceEditor, check_supported, choose_faces, describe_edit, source_labels, strongest_label
+from stages.edit.run import (
+    FaceEditor,
+    as_recommended,
+    check_supported,
+    choose_faces,
+    describe_edit,
+    source_labels,
+    strongest_label,
+)
 from stages.models.condition import Condition
 
 Picture = NDArray[np.uint8]
@@ -92,6 +100,7 @@ def sweep_photo(
 
     The face is found and encoded once; an inversion without guidance is shared by a row, and a row is one batch.
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     rows = cell_configs(config, sweep)
     rgb = upright_rgb(photo)

@@ -29,6 +29,7 @@ from stages.common.video_writer import VideoWriter
 from stages.edit.config import EditConfig
 from stages.edit.run import (
     FaceEditor,
+    as_recommended,
     check_supported,
     describe_edit,
     edit_crops,
@@ -79,6 +80,7 @@ def edit_video(
     Frames without the face that is asked for stay as they are. Raises ``BadInputError`` for what cannot be read or
     written, and where no frame at all has a face ("no face", "no such face").
     """
+    config = as_recommended(config, editor)
     check_supported(editor, config)
     with VideoReader(path) as reader:
         record = {**describe_edit(editor, detector, config), "source_sha256": hash_file(path)}

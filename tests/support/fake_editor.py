@@ -29,6 +29,7 @@ class FakeEditor:
     artifact_id: str = "f" * 64
     guide_id: str | None = None
     recommended_guidance: dict[str, float] = field(default_factory=lambda: {"sad": 2.0})
+    recommended_settings: dict[str, object] = field(default_factory=dict)
     seen: list[dict[str, object]] = field(default_factory=list)
     sees: str = "neutral"
     change: float = 0.08
