@@ -102,9 +102,7 @@ def edit(
     ] = None,
     guidance: Annotated[
         float | None,
-        typer.Option(
-            "--guidance", help="How hard to push; if left out, what suits the model: 2.5 where it hears expressions."
-        ),
+        typer.Option("--guidance", help="How hard to push. Default: what suits the model."),
     ] = None,
     steps: Annotated[
         int | None,

@@ -29,7 +29,7 @@ from stages.common.face.warp_blend import warp_face
 from stages.common.images import upright
 from stages.common.provenance import describe_tool
 from stages.common.tensors import from_model_range, to_crops, to_model_range
-from stages.edit.config import BlendMode, EditConfig
+from stages.edit.config import BlendMode, EditConfig, make_edit_config
 from stages.edit.method import edit_method
 from stages.edit.photo import Photo, Pixels, upright_rgb
 from stages.models.condition import Condition
@@ -168,7 +168,7 @@ def check_supported(editor: FaceEditor, config: EditConfig, model_name: str = "t
 def as_recommended(config: EditConfig, editor: FaceEditor) -> EditConfig:
     """The settings, with the model's own in place of those that nobody gave."""
     given = config.model_dump(include=config.model_fields_set)
-    return EditConfig.model_validate({**editor.recommended_settings, **given})
+    return make_edit_config(**{**editor.recommended_settings, **given})
 
 
 def measure_photo(photo: Photo, editor: FaceEditor, detector: FaceDetector) -> dict[str, float]:
