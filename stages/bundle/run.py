@@ -8,6 +8,7 @@ import torch
 
 from stages.bundle.config import BundleConfig
 from stages.common.checkpoint import (
+    load_basis,
     load_denoiser,
     load_emotion_classifier,
     load_expression_network,
@@ -15,6 +16,7 @@ from stages.common.checkpoint import (
     load_model_info,
     load_schedule_config,
     load_upscaler,
+    save_basis,
     save_denoiser,
     save_emotion_classifier,
     save_expression_network,
@@ -40,6 +42,9 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
     denoiser = load_denoiser(ldm.root)
     _mix_contexts(denoiser, config.contexts)
     save_denoiser(denoiser.half(), load_schedule_config(ldm.root), info, context.out)
+    basis = load_basis(ldm.root)
+    if basis is not None:
+        save_basis(basis, context.out)
     classifier = load_emotion_classifier(emotion.root)
     assert classifier is not None, "an emotion artifact holds a classifier"
     save_emotion_classifier(classifier.half(), context.out)

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from stages.common.errors import BadInputError
-from stages.common.face.basis import ExpressionBasis
+from stages.common.face.basis import ExpressionBasis, with_bumps
 from stages.common.manifest import Artifact
 from stages.common.model_files import (
     ConfigT,
@@ -168,7 +168,7 @@ def load_basis(root: Path) -> ExpressionBasis | None:
         return None
     with readable(path), safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name).astype(np.float32) for name in _BASIS_ARRAYS}
-        return ExpressionBasis(**arrays, size_px=int(file.metadata()["size_px"]))
+        return with_bumps(ExpressionBasis(**arrays, size_px=int(file.metadata()["size_px"])))
 
 
 def save_schedule(schedule: ScheduleConfig, root: Path) -> None:

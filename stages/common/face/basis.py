@@ -7,13 +7,13 @@ linear: points = mean + identity + pose + coefficients @ basis. Shapes: N faces,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.common.expressions import Expressions
-from stages.common.face.expression import COEFFICIENTS, POINT_COUNT
+from stages.common.face.expression import COEFFICIENTS
 from stages.common.face.mesh import mirror_coefficients, mirror_points
 
 Floats = NDArray[np.float32]
@@ -87,15 +87,31 @@ def fit_basis(
     inputs[:, : len(silent)][:, silent] = 0
     resting = np.tile(neutral[known], 2)
     basis_KP3 = _ridge(inputs, targets)[: len(silent)].reshape(len(silent), -1, 3)
-    by_hand = np.array([name in _BUMPS for name in COEFFICIENTS]) | silent
-    basis_KP3[by_hand] = _made_by_hand(mean_P3, size_px)[by_hand]
-    return ExpressionBasis(
+    basis_KP3[silent] = 0
+    basis = ExpressionBasis(
         mean_P3.astype(np.float32),
         basis_KP3.astype(np.float32),
         np.where(silent, 1.0, usual_K).astype(np.float32),
         np.median(coefficients_NK[resting] if resting.any() else coefficients_NK, axis=0).astype(np.float32),
         size_px,
     )
+    return with_bumps(basis)
+
+
+def with_bumps(basis: ExpressionBasis) -> ExpressionBasis:
+    """The basis with the displacements made by hand, after FACS, of what the teacher tells too little of.
+
+    They are soft bumps around points of the mesh: raised cheeks push up the lower lids; a sneer pulls up the wings of
+    the nose; a frown pulls down the corners of the lips.
+    """
+    basis_KP3 = basis.basis_KP3.copy()
+    for name, bumps in _BUMPS.items():
+        row_P3 = basis_KP3[COEFFICIENTS.index(name)]
+        row_P3[:] = 0
+        for point, radius, rise in bumps:
+            distance_P = np.linalg.norm(basis.mean_P3[:, :2] - basis.mean_P3[point, :2], axis=1)
+            row_P3[:, 1] -= rise * basis.size_px * np.exp(-0.5 * (distance_P / (radius * basis.size_px)) ** 2)
+    return replace(basis, basis_KP3=basis_KP3)
 
 
 def _ridge(inputs_ND: NDArray[np.float64], targets_NT: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,20 +120,6 @@ def _ridge(inputs_ND: NDArray[np.float64], targets_NT: NDArray[np.float64]) -> N
     scaled = inputs_ND / scale_D
     gram = scaled.T @ scaled / len(scaled) + _RIDGE * np.eye(scaled.shape[1])
     return np.asarray(np.linalg.solve(gram, scaled.T @ targets_NT / len(scaled)) / scale_D[:, None])
-
-
-def _made_by_hand(mean_P3: NDArray[np.float64], size_px: int) -> NDArray[np.float64]:
-    """Displacements (K, P, 3) of what the teacher does not tell, after FACS: soft bumps around points of the mesh.
-
-    Raised cheeks push up the lower lids; a sneer pulls up the wings of the nose; a frown pulls down the corners of the
-    lips, of which the teacher sees a tenth.
-    """
-    basis = np.zeros((len(COEFFICIENTS), POINT_COUNT, 3))
-    for name, bumps in _BUMPS.items():
-        for point, radius, rise in bumps:
-            distance = np.linalg.norm(mean_P3[:, :2] - mean_P3[point, :2], axis=1) / (radius * size_px)
-            basis[COEFFICIENTS.index(name), :, 1] -= rise * size_px * np.exp(-0.5 * distance**2)
-    return basis
 
 
 def _within_people(values_ND: NDArray[np.float64], names: Sequence[str | None]) -> NDArray[np.float64]:
