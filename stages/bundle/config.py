@@ -20,7 +20,7 @@ class BundleConfig(StageConfig):
 
     recommended_guidance: Mapping[str, float] = Field(default_factory=dict)
     recommended_settings: Mapping[str, int | float | str] = Field(default_factory=dict)
-    """Settings of an edit that `edit` takes unless the user gives them: strength, steps, sampler, guidance."""
+    """What `edit` takes unless the user gives it, by name: strength, steps, sampler, guidance."""
     contexts: Mapping[str, Mapping[str, float]] = Field(default_factory=dict)
 
     @field_validator("recommended_guidance")
