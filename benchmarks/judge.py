@@ -67,7 +67,7 @@ class Judge:
         ``config``'s own emotion and source are not used.
         """
         self.grid = [[_tile(case, case.rgb)] for case in self.cases[:_GRID_ROWS]]
-        targets = [CONTROL, *(emotion for emotion in self.settings.emotions if emotion in self.editor.supported)]
+        targets = [CONTROL, *(emotion for emotion in self.settings.emotions if emotion in self.editor.editable)]
         return {
             "model": self.editor.artifact_id,
             "photos": len(self.cases),
@@ -75,7 +75,7 @@ class Judge:
             "split": self.settings.split,
             "settings": config.model_dump(mode="json", include={"strength", "guidance", "steps", "blend"}),
             "recommended_guidance": dict(self.editor.recommended_guidance),
-            "not_supported": [e for e in self.settings.emotions if e not in self.editor.supported],
+            "not_supported": [e for e in self.settings.emotions if e not in self.editor.editable],
             "sources": dict(Counter(case.source for case in self.cases)),
             "before": self._share(self._before, CONTROL),
             "targets": {target: self.judge_target(target, config) for target in targets},

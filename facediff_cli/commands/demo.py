@@ -57,7 +57,7 @@ def demo(
     if dry_run:
         from stages.common.checkpoint import load_model_info
 
-        _show(demo_outputs(out, load_model_info(artifact.root).supported), artifact.root.name, as_json, dry_run=True)
+        _show(demo_outputs(out, load_model_info(artifact.root).editable), artifact.root.name, as_json, dry_run=True)
         return
     editor, detector = load_models(artifact, device.value, "dlib")
     _show(make_demo(out, editor, detector, RichProgress()), artifact.root.name, as_json, dry_run=False)

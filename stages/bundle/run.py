@@ -36,6 +36,7 @@ def run(config: BundleConfig, inputs: Mapping[str, Artifact], context: RunContex
         update={
             "recommended_guidance": dict(config.recommended_guidance),
             "recommended_settings": dict(config.recommended_settings),
+            "by_coefficients": "expression" in inputs and load_basis(ldm.root) is not None,
         }
     )
     save_latent_space(load_latent_space(ldm.root).half(), context.out)

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
+from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
 from stages.common.face.basis import ExpressionBasis, with_bumps
 from stages.common.manifest import Artifact
@@ -66,6 +67,14 @@ class ModelInfo(BaseModel):
     recommended_guidance: Mapping[str, float] = {}
     recommended_settings: Mapping[str, int | float | str] = {}
     """Settings of an edit (``strength``, ``steps``, ``sampler``, ``guidance``) unless the user gives them."""
+    by_coefficients: bool = False
+    """Whether edits are by coefficients of the expression, so that faces can be given any emotion."""
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """The emotions that a face can be given."""
+        return EMOTIONS if self.by_coefficients else self.supported
+
     latent_rms: float | None = None
 
 

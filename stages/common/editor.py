@@ -26,6 +26,7 @@ from stages.common.checkpoint import (
     require_latents,
 )
 from stages.common.edit_method import THESIS_METHOD, EditMethod
+from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, MissingModelError
 from stages.common.face.basis import ExpressionBasis
 from stages.common.face.embedder import face_embedder
@@ -95,6 +96,11 @@ class Editor:
     @property
     def supported(self) -> tuple[str, ...]:
         return self.info.supported
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """The emotions that a face can be given; ``supported`` are those that the network knows by their labels."""
+        return EMOTIONS if self.hears_expression else self.supported
 
     @property
     def recommended_guidance(self) -> Mapping[str, float]:

@@ -33,15 +33,15 @@ def demo_outputs(out: Path, emotions: Sequence[str]) -> list[Path]:
 
 
 def make_demo(out: Path, editor: FaceEditor, detector: FaceDetector, progress: Progress) -> list[Path]:
-    """Edit the portrait into every supported emotion below the folder ``out``; returns the paths written."""
+    """Edit the portrait into every emotion that it can do below the folder ``out``; returns the paths written."""
     from skimage import data
 
-    source_path, *edit_paths, sheet_path = demo_outputs(out, editor.supported)
+    source_path, *edit_paths, sheet_path = demo_outputs(out, editor.editable)
     Image.fromarray(data.astronaut()).save(source_path)
     photo = load_photo(source_path)
     tiles: list[Tile] = []
-    with progress.task("emotions", len(editor.supported)) as task:
-        for emotion, path in zip(editor.supported, edit_paths, strict=True):
+    with progress.task("emotions", len(editor.editable)) as task:
+        for emotion, path in zip(editor.editable, edit_paths, strict=True):
             result = edit_photo(photo, editor, detector, EditConfig(emotion=emotion))
             save_photo(path, photo, result.stored_HWC, result.provenance)
             if not tiles:

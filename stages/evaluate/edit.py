@@ -94,10 +94,10 @@ EDIT_GRID = StageSpec(
 
 
 def _targets(editor: Editor, config: EditGridConfig) -> tuple[str, ...]:
-    unknown = [target for target in config.targets if target not in editor.supported]
+    unknown = [target for target in config.targets if target not in editor.editable]
     if unknown:
-        raise ConfigError(f"the model has not learned {unknown[0]}", "It can do: " + ", ".join(editor.supported))
-    return config.targets or tuple(target for target in EDIT_TARGETS if target in editor.supported)
+        raise ConfigError(f"the model has not learned {unknown[0]}", "It can do: " + ", ".join(editor.editable))
+    return config.targets or tuple(target for target in EDIT_TARGETS if target in editor.editable)
 
 
 def _select(editor: Editor, faces: LabelledFaces, config: EditGridConfig) -> tuple[list[int], list[str], Counts]:

@@ -35,6 +35,10 @@ class FakeEditor:
     change: float = 0.08
     hears_expression: bool = False
 
+    @property
+    def editable(self) -> tuple[str, ...]:
+        return self.supported
+
     def classify(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         assert images_BCHW.min() >= -1
         assert images_BCHW.max() <= 1
