@@ -27,6 +27,7 @@ from stages.common.face.directions import (
 )
 from stages.common.face.expression import COEFFICIENTS, Expression
 from stages.common.face.geometry import draw_geometry
+from stages.common.face.lips import close_lips, open_share
 from stages.models.condition import Condition
 
 Floats = NDArray[np.float32]
@@ -100,7 +101,12 @@ def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, wanted: Expr
         target_K = target_coefficients(own_K, wanted, editor.basis)
         change_K = reaching_change(expression.points_P3, target_K - own_K, editor)
         moved = editor.basis.displacement(expression.points_P3, change_K)
-        moves.append(PointMove(expression.points_P3, expression.points_P3 + moved))
+        share = open_share(own_K, target_K, editor.basis)
+        moves.append(
+            PointMove(expression.points_P3, close_lips(expression.points_P3 + moved, expression.points_P3, share))
+            if share < 1
+            else PointMove(expression.points_P3, expression.points_P3 + moved)
+        )
         targets.append(target_K)
     identity_BE = torch.from_numpy(editor.embed(images_BCHW))
     owns = np.stack([expression.coefficients_K for expression in measured])
