@@ -44,7 +44,7 @@ _RING_LIPS = (1.25, 2.2)
 _MARGIN_PX = 10
 _BLACK = 0.03
 _ENAMEL = (0.4, 0.7)
-_ENAMEL_COLOUR = 0.35
+_ENAMEL_COLOUR = 0.6
 """Luminances from which teeth begin and are sure, and how much of their colour, mostly the gums', they keep."""
 
 

@@ -18,11 +18,11 @@ FOLD_SIGMA = 0.007
 FOLD_SHARE = 0.5
 FOLD_FLOOR = 0.02
 """Changes of the logarithm below which a fold is no fold."""
-LARGEST_GAIN = 0.3
-LARGEST_FOLD = 0.15
+LARGEST_GAIN = 0.16
+LARGEST_FOLD = 0.1
 """Limits of the natural logarithm of gains and of folds."""
 CHROMA_SHARE = 0.4
-LARGEST_CHROMA = 0.04
+LARGEST_CHROMA = 0.025
 BLACK = 0.08
 """Added to values before their logarithm is taken: dark pixels say little of light."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
