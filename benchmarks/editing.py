@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from stages.common.defaults import classify_sources, guidance_for
-from stages.common.emotions import EMOTIONS
+from stages.common.defaults import classify_sources
 from stages.common.errors import BadInputError
-from stages.common.face.blend import FaceMask, blend_face, make_face_mask
+from stages.common.face.blend import FaceMask, make_face_mask
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import Face, FaceDetector
+from stages.common.face.warp_blend import make_warp_mask
 from stages.common.images import read_rgb
-from stages.common.tensors import to_crops, to_model_range
+from stages.common.tensors import to_model_range
 from stages.edit.config import EditConfig
-from stages.edit.method import edit_method
-from stages.edit.run import FaceEditor
+from stages.edit.run import EditedCrop, FaceEditor, as_recommended, edit_crops, put_back
 
 BATCH = 10
 
@@ -47,11 +47,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """One edited photo, and the crops behind it: float (S, S, 3) in -1..1."""
+    """One edited photo, the crops behind it, float (S, S, 3) in -1..1, and where it may differ from the source."""
 
     rgb: NDArray[np.uint8]
     edited: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
+    inside_HW: NDArray[np.bool_]
 
 
 def prepare_cases(
@@ -87,25 +88,28 @@ def edit_cases(
     editor: FaceEditor, cases: Sequence[Case], targets: Sequence[str], config: EditConfig
 ) -> Iterator[Edited]:
     """Each case edited into its target with the settings of ``config`` (its own emotion and source aside), in order."""
-    for start in range(0, len(cases), BATCH):
-        batch, wanted = cases[start : start + BATCH], targets[start : start + BATCH]
-        guidance = [
-            guidance_for(editor, case.source, target, config.guidance)
-            for case, target in zip(batch, wanted, strict=True)
-        ]
-        made = editor.edit(
-            to_model_range([case.crop for case in batch]),
-            torch.tensor([EMOTIONS.index(case.source) for case in batch]),
-            torch.tensor([EMOTIONS.index(target) for target in wanted]),
-            strength=config.strength,
-            steps=config.steps,
-            guidance_scale=torch.tensor(guidance),
-            method=edit_method(config, [case.source for case in batch]),
-        )
-        for case, edited, old in zip(batch, to_crops(made.edited), to_crops(made.reconstruction), strict=True):
-            rgb = case.rgb.copy()
-            blend_face(rgb, edited, old, matrix=case.matrix, mask=case.mask, mode=config.blend)
-            yield Edited(rgb, edited, old)
+    for target, group in groupby(zip(cases, targets, strict=True), key=itemgetter(1)):
+        wanted = as_recommended(config.model_copy(update={"emotion": target}), editor)
+        of_target = [case for case, _ in group]
+        for start in range(0, len(of_target), BATCH):
+            batch = of_target[start : start + BATCH]
+            made = edit_crops(
+                editor, to_model_range([case.crop for case in batch]), [case.source for case in batch], wanted
+            )
+            for case, edit in zip(batch, made.each([case.matrix for case in batch]), strict=True):
+                rgb = case.rgb.copy()
+                put_back(rgb, case.face, edit, editor, wanted.blend)
+                yield Edited(rgb, edit.edited_SSC, edit.reconstruction_SSC, _changeable(case, edit))
+
+
+def _changeable(case: Case, edit: EditedCrop) -> NDArray[np.bool_]:
+    """Where the way back may change the photo (H, W)."""
+    inside = case.inside_HW
+    if edit.move is not None:
+        source, target = (points_P3.astype(np.float64) for points_P3 in edit.move)
+        mask = make_warp_mask(source, target, case.matrix, len(case.crop), (case.rgb.shape[0], case.rgb.shape[1]))
+        inside[mask.region] |= mask.weights_hw > 0
+    return inside
 
 
 def _classify(editor: FaceEditor, crops: Sequence[NDArray[np.uint8]]) -> list[str]:

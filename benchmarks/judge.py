@@ -222,7 +222,7 @@ def _face_psnr_db(case: Case, edit: Edited) -> float:
 
 
 def _outside_is_identical(case: Case, edit: Edited) -> bool:
-    outside = ~case.inside_HW
+    outside = ~edit.inside_HW
     return np.array_equal(case.rgb[outside], edit.rgb[outside])
 
 

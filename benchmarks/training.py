@@ -25,6 +25,7 @@ from stages.common.shards import ShardDataset
 from stages.common.stage import RunContext
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.stepper import Stepper
+from stages.ldm.conditions import FaceConditions
 from stages.ldm.config import LdmConfig
 from stages.ldm.trainer import LdmTrainer
 from stages.models.denoiser import build_denoiser
@@ -55,7 +56,7 @@ def measure_step(device: str, batch_size: int, steps: int, preset: str = "affect
 def _our_step(config: LdmConfig, device: str) -> Callable[[int], object]:
     size, channels = config.network.latent_size, config.network.latent_channels
     data = CachedLatents(torch.randn(2, _SAMPLES, channels, size, size).half())
-    split = (data, np.arange(_SAMPLES) % config.network.num_classes)
+    split = (data, FaceConditions(None, np.arange(_SAMPLES) % config.network.num_classes, config.network))
     stepper = Stepper(config.loop, RunContext(Path(), device=device))
     network, space = build_denoiser(config.network), Pixels(PixelsConfig(size_px=size))
     trainer = LdmTrainer(network, space, config, split, split, stepper=stepper, seed=0, workers=2)

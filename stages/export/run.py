@@ -10,16 +10,22 @@ import torch
 from torch import nn
 
 from stages.common.checkpoint import (
+    load_basis,
     load_denoiser,
     load_emotion_classifier,
-    load_first_stage,
+    load_expression_network,
+    load_latent_space,
     load_model_info,
     load_schedule_config,
+    load_upscaler,
+    save_basis,
     save_denoiser,
     save_emotion_classifier,
-    save_first_stage,
+    save_expression_network,
+    save_latent_space,
     save_model_info,
     save_schedule,
+    save_upscaler,
 )
 from stages.common.errors import BadInputError
 from stages.common.lip_reader_checkpoint import load_lip_reader, save_lip_reader
@@ -28,6 +34,7 @@ from stages.common.stage import ArtifactDraft, RunContext, StageSpec
 from stages.common.talker_checkpoint import load_talker, load_talker_info, save_talker
 from stages.export.config import ExportConfig
 from stages.export.onnx_files import check_decoder, check_denoiser, require_onnx, write_decoder, write_denoiser
+from stages.models.first_stage import FirstStage
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 _WITH_DENOISER = frozenset({ArtifactKind.LATENT_DIFFUSION, ArtifactKind.MODEL})
@@ -49,13 +56,13 @@ def export_spec(config: ExportConfig, kind: ArtifactKind) -> StageSpec[ExportCon
 
 def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, context: RunContext) -> dict[str, object]:
     dtype = getattr(torch, config.dtype)
-    first_stage = _cast(load_first_stage(root), dtype) if kind in _WITH_FIRST_STAGE else None
+    first_stage = _cast(load_latent_space(root), dtype) if kind in _WITH_FIRST_STAGE else None
     denoiser = _cast(load_denoiser(root), dtype) if kind in _WITH_DENOISER else None
     talker = _cast(load_talker(root), dtype) if kind is ArtifactKind.TALKER else None
     reader = _cast(load_lip_reader(root), dtype) if kind is ArtifactKind.LIP_READER else None
     classifier = load_emotion_classifier(root)
     if first_stage is not None:
-        save_first_stage(first_stage, context.out)
+        save_latent_space(first_stage, context.out)
     if denoiser is not None:
         save_denoiser(denoiser, load_schedule_config(root), load_model_info(root), context.out)
     if talker is not None:
@@ -64,7 +71,19 @@ def _write_safetensors(config: ExportConfig, root: Path, kind: ArtifactKind, con
         save_lip_reader(reader, context.out)
     if classifier is not None:
         save_emotion_classifier(_cast(classifier, dtype), context.out)
+    _copy_expression_parts(root, context.out, dtype)
     return {"dtype": config.dtype}
+
+
+def _copy_expression_parts(root: Path, out: Path, dtype: torch.dtype) -> None:
+    """What a model that edits by coefficients has besides."""
+    basis, student, upscaler = load_basis(root), load_expression_network(root), load_upscaler(root)
+    if basis is not None:
+        save_basis(basis, out)
+    if student is not None:
+        save_expression_network(_cast(student, dtype), out)
+    if upscaler is not None:
+        save_upscaler(_cast(upscaler, dtype), out)
 
 
 def _write_onnx(config: ExportConfig, root: Path, kind: ArtifactKind, context: RunContext) -> dict[str, object]:
@@ -72,7 +91,11 @@ def _write_onnx(config: ExportConfig, root: Path, kind: ArtifactKind, context: R
         raise BadInputError(f"{root} has no denoiser and no decoder", "Only these are exported to ONNX")
     require_onnx()
     paths = {name: context.out / f"{name}.onnx" for name in ("decoder", "denoiser")}
-    first_stage = load_first_stage(root)
+    first_stage = load_latent_space(root)
+    if not isinstance(first_stage, FirstStage):
+        raise BadInputError(
+            f"{root} has no VQGAN decoder", "ONNX is written of models with one; `--format safetensors` writes any"
+        )
     write_decoder(first_stage, paths["decoder"])
     differences = {"decoder": check_decoder(first_stage, paths["decoder"])}
     if kind in _WITH_DENOISER:

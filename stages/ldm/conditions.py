@@ -24,13 +24,18 @@ _MIRRORED = list(mirrored_names())
 class FaceConditions:
     """The conditions of a split: ``labels`` (N,), which may be the null class, and what else the network hears."""
 
-    def __init__(self, data: ShardDataset, labels: NDArray[np.int64], network: DenoiserConfig) -> None:
-        """Raises ``BadInputError`` when the network hears expressions and the data says nothing of them."""
+    def __init__(self, data: ShardDataset | None, labels: NDArray[np.int64], network: DenoiserConfig) -> None:
+        """``data`` is only needed where the network hears expressions.
+
+        Raises ``BadInputError`` when it does, and the data says nothing of them.
+        """
         self.labels = labels
         self.network = network
-        self.expressions: Expressions | None = data.expressions() if network.hears_expression else None
-        self._size_px = data[0].shape[0]
-        self._others = _photos_of_same_person(data.identities)
+        self.expressions: Expressions | None = None
+        if data is not None and network.hears_expression:
+            self.expressions = data.expressions()
+            self._size_px = data[0].shape[0]
+            self._others = _photos_of_same_person(data.identities)
 
     def __len__(self) -> int:
         return len(self.labels)

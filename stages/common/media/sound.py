@@ -18,7 +18,6 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from stages.common.errors import BadInputError
 from stages.common.media.container import decodable, decode_whole, open_media, time_of
@@ -152,6 +151,9 @@ def align_sound(sound: Sound, start_s: Fraction, count: int) -> NDArray[np.float
     """
     common = gcd(sound.rate_hz, SAMPLE_RATE_HZ)
     up, down = SAMPLE_RATE_HZ // common, sound.rate_hz // common
+    # Imported here: it takes a second, and most photos and films need no other rate.
+    from scipy.signal import resample_poly
+
     samples = sound.samples if up == down else resample_poly(sound.samples, up, down)
     offset = round((start_s - sound.start_s) * SAMPLE_RATE_HZ)
     aligned = np.zeros(count, np.float32)

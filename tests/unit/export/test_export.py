@@ -21,6 +21,7 @@ from stages.models.first_stage import FirstStageConfig, build_first_stage
 from stages.models.lip_reader import LipReader, LipReaderConfig
 from stages.models.schedule import ScheduleConfig
 from stages.models.talker import TalkerConfig, build_talker
+from stages.models.unet import UNetConfig
 
 FIRST_STAGE = FirstStageConfig(
     size_px=16,
@@ -152,7 +153,7 @@ def test_onnx_in_half_precision_is_refused():
 
 
 def write_talker(_config, _inputs, context):
-    sizes = DENOISER.model_dump(exclude={"context_dim", "num_classes", "learned_variance"})
+    sizes = DENOISER.model_dump(include=set(UNetConfig.model_fields))
     save_first_stage(build_first_stage(FIRST_STAGE), context.out)
     save_talker(
         build_talker(TalkerConfig(**sizes, audio="mel", window=1)), ScheduleConfig(), TalkerInfo(fps=25), context.out

@@ -19,6 +19,7 @@ from stages.common.stage import RunContext
 from stages.common.training.stepper import Stepper
 from stages.emotion.run import EMOTION
 from stages.emotion.trainer import EmotionTrainer, augment, draw_augmentation
+from stages.ldm.conditions import FaceConditions
 from stages.ldm.run import LDM
 from stages.ldm.trainer import LdmTrainer
 from stages.models.denoiser import build_denoiser
@@ -108,7 +109,7 @@ def test_a_denoiser_overfits_four_latents(settings):
     torch.manual_seed(0)
     latents = torch.randn(1, 4, 3, 8, 8).repeat(2, 1, 1, 1, 1).half()
     labels = torch.tensor([0, 1, 2, NULL_CLASS]).numpy()
-    data = (CachedLatents(latents), labels)
+    data = (CachedLatents(latents), FaceConditions(None, labels, config.network))
     trainer = LdmTrainer(
         build_denoiser(config.network), LATENT_SPACE, config, data, data, stepper=stepper(config), seed=0
     )
@@ -131,7 +132,8 @@ def test_a_run_can_start_from_the_weights_of_another(training_of, tmp_path):
 def test_validation_takes_the_averaged_weights_and_puts_the_others_back():
     config = tiny_config(LDM)
     torch.manual_seed(0)
-    data = (CachedLatents(torch.randn(2, 4, 3, 8, 8).half()), torch.tensor([0, 1, 2, 3]).numpy())
+    faces = FaceConditions(None, torch.tensor([0, 1, 2, 3]).numpy(), config.network)
+    data = (CachedLatents(torch.randn(2, 4, 3, 8, 8).half()), faces)
     trainer = LdmTrainer(
         build_denoiser(config.network), LATENT_SPACE, config, data, data, stepper=stepper(config), seed=0
     )
