@@ -85,7 +85,8 @@ def largest_rms(data: LatentData) -> float:
     count = min(len(data), _MEASURED)
     spread = np.linspace(0, len(data) - 1, count).round().astype(np.int64)
     each = [data.batch(part, np.zeros(len(part), np.bool_)) for part in np.array_split(spread, -(-count // _BATCH))]
-    return round(max(float(z.square().mean(dim=(1, 2, 3)).max()) for z in each) ** 0.5, 4)
+    largest = max(float(z.square().mean(dim=(1, 2, 3)).max()) for z in each)
+    return round(float(largest**0.5), 4)
 
 
 @torch.no_grad()
