@@ -98,7 +98,8 @@ class DlibDetector:
     def least_px(self, rgb: NDArray[np.uint8]) -> int:
         """The side of the smallest face that ``look_closer`` finds in such a photo."""
         side_px, doublings = _closer(rgb)
-        return int(round(_DLIB_LEAST_PX / min(1.0, side_px / max(rgb.shape[:2])) / 2**doublings))
+        least_px: int = round(_DLIB_LEAST_PX / min(1.0, side_px / max(rgb.shape[:2])) / 2**doublings)
+        return least_px
 
     def _search(self, rgb: NDArray[np.uint8], side_px: int, doublings: int) -> list[Face]:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
