@@ -25,7 +25,7 @@ from stages.common.face.directions import (
     rested,
     unit_direction,
 )
-from stages.common.face.expression import COEFFICIENTS, Expression
+from stages.common.face.expression import COEFFICIENTS, LEFT_BROW, LEFT_EYE, RIGHT_BROW, RIGHT_EYE, Expression
 from stages.common.face.geometry import draw_geometry
 from stages.common.face.lips import close_lips, open_share
 from stages.models.condition import Condition
@@ -34,6 +34,7 @@ Floats = NDArray[np.float32]
 LEAST_CONFIDENCE = 0.2
 """A face that is measured with less than this is not one that can be edited by its points."""
 MOST_REACH = 2.0
+LEAST_BROW_GAP = 0.5
 _ROUNDS, _NO_CHANGE = 3, 1e-3
 
 
@@ -130,7 +131,30 @@ def reaching_change(points_P3: Floats, wanted_K: Floats, editor: HearsExpression
     for _ in range(_ROUNDS):
         reached_K = editor.interpret(points_P3 + editor.basis.displacement(points_P3, change_K)) - before_K
         change_K = np.where(checked_K, (change_K + wanted_K - reached_K).clip(-most_K, most_K), wanted_K)
-    return np.asarray(change_K, np.float32)
+    return keep_brows_off_lids(points_P3, np.asarray(change_K, np.float32), editor.basis)
+
+
+def keep_brows_off_lids(points_P3: Floats, change_K: Floats, basis: ExpressionBasis) -> Floats:
+    """The change with brows lowered by no more than leaves ``LEAST_BROW_GAP`` of the room above the lids.
+
+    Skin that is pressed into less becomes a bright line.
+    """
+    lowered = np.array([name.startswith("browDown") for name in COEFFICIENTS])
+    without_K = np.where(lowered, 0, change_K).astype(np.float32)
+    before, free, moved = (
+        _brow_gap(points_P3 + basis.displacement(points_P3, some_K)) for some_K in (0 * change_K, without_K, change_K)
+    )
+    least = LEAST_BROW_GAP * before
+    if moved >= min(least, free):
+        return change_K
+    share = (free - least) / (free - moved) if free > least else 0.0
+    return np.asarray(np.where(lowered, share * change_K, change_K), np.float32)
+
+
+def _brow_gap(points_P3: Floats) -> float:
+    """The smaller of the mean distances from brow to upper lid, along the picture's height."""
+    pairs = ((LEFT_BROW, LEFT_EYE), (RIGHT_BROW, RIGHT_EYE))
+    return min(float(points_P3[list(eye), 1].min() - points_P3[list(brow), 1].mean()) for brow, eye in pairs)
 
 
 def target_coefficients(own_K: Floats, wanted: ExpressionTarget, basis: ExpressionBasis) -> Floats:
