@@ -42,7 +42,7 @@ _DAMPING_ROUNDS = 12
 PUPIL = 0.45
 """How much of an iris's radius keeps its shape when lids open."""
 CLOSING = 0.02
-OVERLAP = 0.3
+OVERLAP = 0.45
 """How much of the lips, from their inner rims on, a closing mouth hides, and the closing (crop sizes) that needs it."""
 _FIXED_OVAL = frozenset({10, 338, 297, 332, 284, 251, 389, 356, 454, 234, 127, 162, 21, 54, 103, 67, 109})
 """The hair line and the temples, where an expression moves nothing."""
