@@ -84,13 +84,18 @@ class ExpressionPlan(NamedTuple):
     moves: tuple[PointMove, ...]
 
 
-def plan_expressions(editor: HearsExpressions, images_BCHW: Tensor, wanted: ExpressionTarget) -> ExpressionPlan:
+def plan_expressions(
+    editor: HearsExpressions,
+    images_BCHW: Tensor,
+    wanted: ExpressionTarget,
+    least_confidence: float = LEAST_CONFIDENCE,
+) -> ExpressionPlan:
     """Measure aligned faces in -1..1 and say what is to become of them.
 
-    Raises ``BadInputError`` ("no face") where a face cannot be measured.
+    Raises ``BadInputError`` ("no face") where a face is measured with less than ``least_confidence``.
     """
     measured = editor.measure(images_BCHW)
-    if min(expression.confidence for expression in measured) < LEAST_CONFIDENCE:
+    if min(expression.confidence for expression in measured) < least_confidence:
         raise BadInputError(
             "the face cannot be measured",
             "Is it turned away, covered or blurred? --face picks another",

@@ -17,7 +17,7 @@ from stages.common.defaults import classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.expression_edit import PointMove, plan_expressions
+from stages.common.expression_edit import LEAST_CONFIDENCE, PointMove, plan_expressions
 from stages.common.face.basis import ExpressionBasis
 from stages.common.face.blend import blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
@@ -232,9 +232,15 @@ def edit_crops(
     *,
     steady: Callable[[torch.Tensor], torch.Tensor] | None = None,
     watch: Callable[[torch.Tensor], None] | None = None,
+    least_confidence: float = LEAST_CONFIDENCE,
 ) -> EditedCrops:
-    """Aligned faces in -1..1 with these expressions, edited as ``config`` says."""
-    plan = plan_expressions(editor, images_BCHW, config.target) if editor.hears_expression else None
+    """Aligned faces in -1..1 with these expressions, edited as ``config`` says.
+
+    Raises ``BadInputError`` as ``plan_expressions`` does.
+    """
+    plan = None
+    if editor.hears_expression:
+        plan = plan_expressions(editor, images_BCHW, config.target, least_confidence)
     made = editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]) if plan is None else plan.source,

@@ -6,7 +6,7 @@ Shapes: B faces of one batch, C channels, S crop size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError
+from stages.common.expression_edit import PointMove
 from stages.common.face.cut import cut_face
 from stages.common.face.detect import FaceDetector
 from stages.common.face.search import FrameSearch
@@ -133,6 +134,7 @@ class _VideoEdit:
         self.tracks: dict[int, TrackRecord] = {}
         self._editor, self._config = editor, config
         self._steady = SteadyNoise(config.video.memory)
+        self._displacements: dict[int, NDArray[np.float32]] = {}
 
     def edit(self, batch: Sequence[Chosen[Frame]]) -> list[tuple[Frame, NDArray[np.uint8]]]:
         """The frames with their pixels (H, W, 3), edited where there are faces."""
@@ -160,10 +162,27 @@ class _VideoEdit:
             [self.tracks[track].source for track in tracks],
             config,
             steady=self._steady.for_tracks(tracks) if config.video.memory > 0 else None,
+            least_confidence=0.0,  # one blurred frame is edited as it is measured, and does not end a film
         )
+        made = replace(made, moves=self._steady_moves(tracks, made.moves))
         for (chosen, track), edit in zip(owners, made.each(matrices), strict=True):
             put_back(chosen.frame.upright, chosen.faces[track], edit, self._editor, config.blend)
             self.tracks[track].frames += 1
+
+    def _steady_moves(
+        self, tracks: Sequence[int], moves: Sequence[PointMove | None] | None
+    ) -> Sequence[PointMove | None] | None:
+        """Moves whose displacements follow those of the frames before, so that measured points may tremble."""
+        if moves is None:
+            return None
+        steadied = []
+        for track, move in zip(tracks, moves, strict=True):
+            assert move is not None, "a model that moves points moves those of all faces"
+            displacement_P3 = move.target_P3 - move.source_P3
+            share = self._config.video.memory if track in self._displacements else 0.0
+            self._displacements[track] = share * self._displacements.get(track, 0) + (1 - share) * displacement_P3
+            steadied.append(PointMove(move.source_P3, move.source_P3 + self._displacements[track]))
+        return steadied
 
     def _meet(self, images_BCHW: torch.Tensor, tracks: Sequence[int]) -> None:
         """Decide the expression of tracks that are new in this batch, by the mean of its frames."""
