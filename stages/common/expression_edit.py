@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 LEAST_CONFIDENCE = 0.2
 """A face that is measured with less than this is not one that can be edited by its points."""
 MOST_REACH = 2.0
-LEAST_BROW_GAP = 0.5
+LEAST_BROW_GAP = 0.35
 _ROUNDS, _NO_CHANGE = 3, 1e-3
 
 
