@@ -72,9 +72,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--limit", type=int, default=100, help="neutral photos to edit (default: %(default)s)")
     add("--emotion", nargs="+", default=[], help="targets (default: all with a goal)")
     add("--guidance", nargs="+", type=float, default=[], help="one judgement each (default: the model's own)")
-    add("--steps", type=int, default=40)
-    add("--strength", type=int, default=500)
-    add("--blend", choices=["delta", "paste"], default="delta")
+    add("--steps", type=int, help="default: what the model recommends; 40 for round trips")
+    add("--strength", type=int, help="default: what the model recommends; 500 for inversion")
+    add("--blend", choices=["warp", "delta", "paste"], default="warp")
     add("--source", default="auto", help="label of the unedited faces (default: the classifier's)")
     add("--fast", action="store_true", help="judge: no identity, no real photos")
     add("--device", default="cpu")
@@ -144,7 +144,7 @@ def _edit(options: argparse.Namespace) -> dict[str, Any]:
             paths = [photo.path for photo in select_photos(labels, options.split, "neutral", min(options.limit, 20))]
         except ConfigError as error:
             print(f"round trip on one portrait only: {error.what}", file=sys.stderr)
-        round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps)
+        round_trip = measure_round_trip(load_editor(root, options.device), photos, paths, options.steps or 40)
     print_edit(cost, round_trip)
     return {"cost": cost, "round_trip": round_trip}
 
@@ -157,7 +157,7 @@ def _throughput(options: argparse.Namespace) -> dict[str, Any]:
     try:
         root, labels = _data(options)
         photos = [photo.path for photo in select_photos(labels, options.split, "neutral", min(options.limit, 8))]
-        batch = measure_batch(model, [root / path for path in photos], options.steps)
+        batch = measure_batch(model, [root / path for path in photos], options.steps or 40)
     except ConfigError as error:
         print(f"photos are not timed: {error.what}", file=sys.stderr)
     videos = measure_video_memory(model, options.seconds, _VIDEO_STEPS)
@@ -191,7 +191,7 @@ def _inversion(options: argparse.Namespace) -> dict[str, Any]:
     editor = load_editor(resolve_model(options.model).root, options.device)
     faces = load_artifact(options.faces, ArtifactKind.FACES)
     images = load_faces(faces, options.split, min(options.limit, 64), editor.size_px)
-    result = measure_inversion(editor, images, options.strength)
+    result = measure_inversion(editor, images, options.strength or 500)
     print_inversion(result)
     return result
 
@@ -214,7 +214,8 @@ def _judge(options: argparse.Namespace) -> list[dict[str, Any]]:
         real_limit=0 if options.fast else 100,
         identity=not options.fast,
     )
-    fields = {"steps": options.steps, "strength": options.strength, "blend": options.blend}
+    given = {"steps": options.steps, "strength": options.strength, "blend": options.blend}
+    fields = {name: value for name, value in given.items() if value is not None}
     configs = [make_edit_config(emotion="neutral", guidance=g, **fields) for g in options.guidance or [None]]
     judge = Judge(editor, settings)
     if not judge.cases:
