@@ -5,7 +5,7 @@ Shapes: B faces, P = 478 points, K coefficients, E numbers of an identity.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -87,10 +87,10 @@ class ExpressionPlan(NamedTuple):
 def plan_expressions(
     editor: HearsExpressions,
     images_BCHW: Tensor,
-    wanted: ExpressionTarget,
+    wanted: ExpressionTarget | Sequence[ExpressionTarget],
     least_confidence: float = LEAST_CONFIDENCE,
 ) -> ExpressionPlan:
-    """Measure aligned faces in -1..1 and say what is to become of them.
+    """Measure aligned faces in -1..1 and say what is to become of them: of all the same, or of each what is its own.
 
     Raises ``BadInputError`` ("no face") where a face is measured with less than ``least_confidence``.
     """
@@ -102,9 +102,10 @@ def plan_expressions(
             reason="no face",
         )
     moves, targets = [], []
-    for expression in measured:
+    each = [wanted] * len(measured) if isinstance(wanted, ExpressionTarget) else wanted
+    for expression, of_face in zip(measured, each, strict=True):
         own_K = expression.coefficients_K
-        target_K = target_coefficients(own_K, wanted, editor.basis)
+        target_K = target_coefficients(own_K, of_face, editor.basis)
         change_K = reaching_change(expression.points_P3, target_K - own_K, editor)
         moved = editor.basis.displacement(expression.points_P3, change_K)
         share = open_share(own_K, target_K, editor.basis)

@@ -6,18 +6,18 @@ Shapes: B faces, C = 3, S crop size in pixels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.common.defaults import classify_sources, guidance_for
+from stages.common.defaults import NEUTRAL, classify_sources, guidance_for
 from stages.common.edit_method import EditMethod
 from stages.common.emotions import EMOTIONS
 from stages.common.errors import BadInputError, ConfigError
-from stages.common.expression_edit import LEAST_CONFIDENCE, PointMove, plan_expressions
+from stages.common.expression_edit import LEAST_CONFIDENCE, ExpressionTarget, PointMove, plan_expressions
 from stages.common.face.basis import ExpressionBasis
 from stages.common.face.blend import blend_face, make_face_mask
 from stages.common.face.choose import likely_faces
@@ -240,7 +240,7 @@ def edit_crops(
     """
     plan = None
     if editor.hears_expression:
-        plan = plan_expressions(editor, images_BCHW, config.target, least_confidence)
+        plan = plan_expressions(editor, images_BCHW, [_of_face(config, s) for s in sources], least_confidence)
     made = editor.edit(
         images_BCHW,
         torch.tensor([EMOTIONS.index(s) for s in sources]) if plan is None else plan.source,
@@ -256,6 +256,12 @@ def edit_crops(
         return EditedCrops(made.edited, made.reconstruction)
     found = [expression.points_P3 for expression in editor.measure(made.edited)]
     return EditedCrops(made.edited, made.reconstruction, plan.moves, found)
+
+
+def _of_face(config: EditConfig, source: str) -> ExpressionTarget:
+    """What a face with this expression is to show; one that rests already and is to rest stays as it is."""
+    rests = source == NEUTRAL and set(config.mixture) == {NEUTRAL}
+    return replace(config.target, amount=0.0) if rests else config.target
 
 
 def strongest_label(mixture: Mapping[str, float], count: int) -> torch.Tensor:

@@ -23,15 +23,15 @@ Floats = NDArray[np.float32]
 _EMOTIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happy": {
-        "mouthSmile": 0.85,
-        "cheekSquint": 0.5,
+        "mouthSmile": 1.0,
+        "cheekSquint": 0.6,
         "eyeSquint": 0.2,
-        "mouthUpperUp": 0.5,
-        "mouthLowerDown": 0.4,
-        "mouthStretch": 0.2,
+        "mouthUpperUp": 0.6,
+        "mouthLowerDown": 0.5,
+        "mouthStretch": 0.3,
     },
     "sad": {"browInnerUp": 1.9, "mouthFrown": 1.5, "mouthShrugLower": 0.5, "mouthPucker": -0.3},
-    "surprise": {"browInnerUp": 1.5, "browOuterUp": 1.3, "eyeWide": 2.5, "jawOpen": 1.15, "browDown": -1.0},
+    "surprise": {"browInnerUp": 1.5, "browOuterUp": 1.3, "eyeWide": 2.5, "jawOpen": 1.25, "browDown": -1.0},
     "fear": {
         "browInnerUp": 1.7,
         "browOuterUp": 0.6,

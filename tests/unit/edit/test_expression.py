@@ -70,7 +70,7 @@ def test_no_change_gives_the_photo_back(photo, blend):
 
 @pytest.mark.parametrize("emotion", EMOTIONS)
 def test_every_emotion_is_an_edit_by_coefficients(photo, emotion):
-    editor = FakeExpressionEditor(own={"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5})
+    editor = FakeExpressionEditor(sees="sad", own={"mouthSmileLeft": 0.5, "mouthSmileRight": 0.5})
     result = edited(photo, editor, emotion=emotion)
     (seen,) = editor.seen
     assert seen["source"].labels_B.tolist() == seen["target"].labels_B.tolist() == [NULL_CLASS]
@@ -213,3 +213,9 @@ def test_the_models_settings_are_taken_unless_others_are_given(photo):
     assert (settings["steps"], settings["strength"], settings["guidance"]) == (6, 300, 1.25)
     with pytest.raises(ConfigError, match="400 steps need a strength of 400"):
         edit_photo(photo, editor, FakeDetector(), make_edit_config(emotion="happy", steps=400))
+
+
+def test_a_face_that_rests_stays_as_it_is_when_it_is_to_rest(photo):
+    rests, smiles = (FakeExpressionEditor(sees=sees) for sees in ("neutral", "happy"))
+    assert not change_of(edited(photo, rests, emotion="neutral"), photo).any()
+    assert change_of(edited(photo, smiles, emotion="neutral"), photo).any()
