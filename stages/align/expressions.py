@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from stages.align.faces import FaceRow
 from stages.common.face.embedder import FaceEmbedder
 from stages.common.face.landmarker import FaceLandmarker
-from stages.common.face.warp import align_face
 
 
 class ExpressionMeasurer:
@@ -22,8 +21,11 @@ class ExpressionMeasurer:
         self._landmarker = FaceLandmarker()
         self._embedder = FaceEmbedder()
 
-    def __call__(self, rgb: NDArray[np.uint8], matrix: NDArray[np.float64], row: FaceRow) -> None:
-        row.identity_embedding = self._embedder.of_crop(align_face(rgb, matrix, self._size_px)).tolist()
+    def __call__(
+        self, rgb: NDArray[np.uint8], crop: NDArray[np.uint8], matrix: NDArray[np.float64], row: FaceRow
+    ) -> None:
+        """Add what the face shows that ``matrix`` took from the photo to its crop."""
+        row.identity_embedding = self._embedder.of_crop(crop).tolist()
         found = self._landmarker(rgb, matrix, self._size_px)
         if found is not None:
             row.points = found.points_P3.ravel().tolist()

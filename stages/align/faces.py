@@ -60,9 +60,9 @@ class FaceMaker:
         config: AlignConfig,
         root: Path,
         detector: FaceDetector,
-        measure: Callable[[NDArray[np.uint8], NDArray[np.float64], FaceRow], None] | None = None,
+        measure: Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64], FaceRow], None] | None = None,
     ) -> None:
-        """``measure`` adds to the row of a photo what its face, taken to the crop by a matrix, shows."""
+        """``measure`` adds to a row what the face shows: from the photo, the crop, and the matrix between them."""
         self._config = config
         self._root = root
         self._detector = detector
@@ -107,7 +107,7 @@ class FaceMaker:
             row.status = GREY
             return None
         if self._measure is not None:
-            self._measure(rgb, matrix, row)
+            self._measure(rgb, crop, matrix, row)
         return encode_jpeg(crop, self._config.jpeg_quality)
 
     def _cut(self, rgb: NDArray[np.uint8], row: FaceRow) -> tuple[NDArray[np.uint8], NDArray[np.float64]] | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stages.autoencoder.config import AutoencoderConfig
 from stages.common.clip_frames import PictureData
-from stages.common.tensors import to_grid, to_model_range
+from stages.common.tensors import mirror_some, to_grid, to_model_range
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
@@ -91,10 +91,8 @@ class AutoencoderTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _read(self, step: int) -> Tensor:
-        x = to_model_range(self.train_data.batch(self.order.indices(step)[self.own]))
-        flip = torch.from_numpy(self.order.mirrored(step)[self.own])
-        x[flip] = x[flip].flip(3)
-        return x
+        pictures = self.train_data.batch(self.order.indices(step)[self.own])
+        return mirror_some(to_model_range(pictures), self.order.mirrored(step)[self.own])
 
     def _loss(self, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         on = self.stepper.to_device(draws)

@@ -104,17 +104,8 @@ def plan_expressions(
     moves, targets = [], []
     each = [wanted] * len(measured) if isinstance(wanted, ExpressionTarget) else wanted
     for expression, of_face in zip(measured, each, strict=True):
-        own_K = expression.coefficients_K
-        target_K = target_coefficients(own_K, of_face, editor.basis)
-        change_K = reaching_change(expression.points_P3, target_K - own_K, editor)
-        moved = editor.basis.displacement(expression.points_P3, change_K)
-        share = open_share(own_K, target_K, editor.basis)
-        moves.append(
-            PointMove(expression.points_P3, close_lips(expression.points_P3 + moved, expression.points_P3, share))
-            if share < 1
-            else PointMove(expression.points_P3, expression.points_P3 + moved)
-        )
-        targets.append(target_K)
+        targets.append(target_coefficients(expression.coefficients_K, of_face, editor.basis))
+        moves.append(_move(expression, targets[-1], editor))
     identity_BE = torch.from_numpy(editor.embed(images_BCHW))
     owns = np.stack([expression.coefficients_K for expression in measured])
     return ExpressionPlan(
@@ -122,6 +113,15 @@ def plan_expressions(
         _condition(np.stack(targets), identity_BE, [move.target_P3 for move in moves], editor.size_px),
         tuple(moves),
     )
+
+
+def _move(expression: Expression, target_K: Floats, editor: HearsExpressions) -> PointMove:
+    """Where a face's points go for these coefficients (K,)."""
+    own_K, points_P3 = expression.coefficients_K, expression.points_P3
+    change_K = reaching_change(points_P3, target_K - own_K, editor)
+    moved_P3 = points_P3 + editor.basis.displacement(points_P3, change_K)
+    share = open_share(own_K, target_K, editor.basis)
+    return PointMove(points_P3, close_lips(moved_P3, points_P3, share) if share < 1 else moved_P3)
 
 
 def reaching_change(points_P3: Floats, wanted_K: Floats, editor: HearsExpressions) -> Floats:

@@ -46,14 +46,19 @@ def read_expressions(path: Path, keys: list[str]) -> Expressions:
     """The rows of these samples, in this order. Raises ``BadInputError`` where the table is absent or lacks one."""
     if not path.is_file():
         raise BadInputError(f"{path.parent} says nothing of expressions", "Run `preprocess` with --expression")
+    table = read_rows(path, keys)
+    points, coefficients, identities = (_matrix(table[name], width) for name, width in _WIDTHS.items())
+    return Expressions(points.reshape(-1, POINT_COUNT, 3), coefficients, identities)
+
+
+def read_rows(path: Path, keys: list[str]) -> pa.Table:
+    """The table's rows of these samples, in this order. Raises ``BadInputError`` where it lacks one."""
     table = pq.read_table(path)
     rows = {key: row for row, key in enumerate(table["sample_key"].to_pylist())}
     missing = next((key for key in keys if key not in rows), None)
     if missing is not None:
         raise BadInputError(f"{path} has no row for {missing}")
-    order = [rows[key] for key in keys]
-    points, coefficients, identities = (_matrix(table[name], width)[order] for name, width in _WIDTHS.items())
-    return Expressions(points.reshape(-1, POINT_COUNT, 3), coefficients, identities)
+    return table.take([rows[key] for key in keys])
 
 
 def _matrix(column: pa.ChunkedArray, width: int) -> NDArray[np.float32]:

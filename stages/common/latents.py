@@ -13,7 +13,7 @@ from stages.common.errors import Interrupted
 from stages.common.processes import leader_first
 from stages.common.shards import ShardDataset
 from stages.common.stage import RunContext
-from stages.common.tensors import to_model_range
+from stages.common.tensors import mirror_some, to_model_range
 from stages.common.training.checkpoints import undamaged
 from stages.models.first_stage import Pixels
 from stages.models.latent_space import LatentSpace
@@ -60,10 +60,7 @@ class Pictures:
         return len(self._data)
 
     def batch(self, indices: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> Tensor:
-        x = to_model_range(self._data.batch(indices))
-        flipped = torch.from_numpy(mirrored)
-        x[flipped] = x[flipped].flip(3)
-        return x
+        return mirror_some(to_model_range(self._data.batch(indices)), mirrored)
 
 
 def open_latents(first_stage: LatentSpace, data: ShardDataset, split: str, context: RunContext) -> LatentData:

@@ -16,6 +16,13 @@ def to_model_range(pictures: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) ->
     return stacked.float().contiguous().div_(127.5).sub_(1)
 
 
+def mirror_some(x_BCHW: Tensor, mirrored_B: NDArray[np.bool_]) -> Tensor:
+    """The batch with those pictures mirrored, in place."""
+    flip = torch.from_numpy(mirrored_B)
+    x_BCHW[flip] = x_BCHW[flip].flip(3)
+    return x_BCHW
+
+
 def from_model_range(images_BCHW: Tensor) -> NDArray[np.uint8]:
     """Pictures in -1..1 (B, 3, H, W), clamped and rounded to uint8 (B, H, W, 3)."""
     scaled = (images_BCHW.detach().float().clamp(-1, 1) + 1) * 127.5

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.common.errors import BadInputError
-from stages.common.expressions import EXPRESSIONS_NAME
+from stages.common.expressions import EXPRESSIONS_NAME, read_rows
 from stages.common.hashing import hash_file, hash_json
 from stages.common.manifest import Artifact, ArtifactKind, Counts, write_atomically
 from stages.common.shards import INDEX_NAME
@@ -115,9 +115,7 @@ def _index_rows(path: Path, shard: _Shard) -> list[Mapping[str, Any]]:
 
 def _copy_expressions(faces: Artifact, out: Path, keys: list[str]) -> None:
     """The rows of the packed faces, in the order of the index."""
-    table = pq.read_table(faces.path(EXPRESSIONS_NAME))
-    rows = {key: row for row, key in enumerate(table["sample_key"].to_pylist())}
-    pq.write_table(table.take([rows[key] for key in keys]), out / EXPRESSIONS_NAME, compression="zstd")
+    pq.write_table(read_rows(faces.path(EXPRESSIONS_NAME), keys), out / EXPRESSIONS_NAME, compression="zstd")
 
 
 def _samples_by_class(index: list[Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.common.clip_frames import PictureData
-from stages.common.tensors import to_grid, to_model_range
+from stages.common.tensors import mirror_some, to_grid, to_model_range
 from stages.common.training.lookahead import Lookahead
 from stages.common.training.order import SampleOrder, even_batches
 from stages.common.training.stepper import Draws, Stepper
@@ -134,10 +134,8 @@ class VqganTrainer:
         self.used = state["used"]
 
     def _read(self, step: int) -> Tensor:
-        x = to_model_range(self.train_data.batch(self.order.indices(step)[self.own]))
-        flip = torch.from_numpy(self.order.mirrored(step)[self.own])
-        x[flip] = x[flip].flip(3)
-        return x
+        pictures = self.train_data.batch(self.order.indices(step)[self.own])
+        return mirror_some(to_model_range(pictures), self.order.mirrored(step)[self.own])
 
     def _adversarial(self, step: int) -> bool:
         return self.config.adversarial_start is not None and step >= self.config.adversarial_start
